@@ -1,0 +1,38 @@
+# `make demo` and `make test` do everything on a fresh machine: environment, installation, run.
+PYTHON ?= python3
+BIN := .venv/bin
+TYPED := --jaxtyping-packages=labelnoise,beartype.beartype
+
+.PHONY: demo test check format docs clean
+
+demo: .venv/ready
+	$(BIN)/labelnoise demo
+
+# torch.compile does not go together with run-time shape checks, so what compiles has a call of its own.
+test: .venv/ready
+	$(BIN)/python -m pytest $(TYPED) --ignore=tests/compile
+	$(BIN)/python -m pytest tests/compile
+
+check: .venv/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest --doctest-modules src/labelnoise README.md docs
+	$(BIN)/sphinx-build -q -W -E docs docs/_build
+	$(MAKE) test
+
+format: .venv/ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: .venv/ready
+	$(BIN)/sphinx-build -W docs docs/_build
+
+clean:
+	rm -rf .venv docs/_build
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@

@@ -1,0 +1,18 @@
+"""Train classifiers on data whose labels are partly wrong, and say which labels are wrong."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from labelnoise.tasks import demo as demo
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "demo"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a task when it is first asked for (PEP 562), so that ``labelnoise --help`` never imports torch."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from labelnoise import tasks
+
+    return getattr(tasks, name)

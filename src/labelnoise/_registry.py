@@ -1,0 +1,33 @@
+"""The export list is the registry: what a package exports can be named on the command line and built."""
+
+import difflib
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def check_name(kind: str, name: str, known: Iterable[str]) -> None:
+    """Raise a ``ValueError`` that suggests the nearest of ``known`` where ``name`` is none of them."""
+    known = sorted(known)
+    if name in known:
+        return
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"unknown {kind} {name!r}{hint} (one of: {', '.join(known)})")
+
+
+def build(kind: str, registry: Mapping[str, Callable[..., T]], name: str, settings: Mapping[str, Any]) -> T:
+    """Call the factory registered under ``name``, after its settings have been checked by name."""
+    check_name(kind, name, registry)
+    for setting in settings:
+        check_name(f"setting of {name}", setting, inspect.signature(registry[name]).parameters)
+    return registry[name](**settings)
+
+
+def exported_classes(namespace: Mapping[str, Any], exports: Iterable[str], *, suffix: str) -> dict[str, Any]:
+    """The exported classes by command-line name: with suffix ``Loss``, ``TruncatedGCELoss`` is ``truncated_gce``."""
+    classes = [namespace[name] for name in exports if inspect.isclass(namespace.get(name))]
+    return {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__.removesuffix(suffix)).lower(): cls for cls in classes}

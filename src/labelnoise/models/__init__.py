@@ -1,0 +1,25 @@
+"""Small reference networks. To add one, write one file, one test file and its lines here."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import nn
+
+from labelnoise import _registry
+from labelnoise.models.lenet import LeNet
+from labelnoise.models.mlp import MLP
+
+__all__ = ["MLP", "LeNet", "build", "names"]
+
+REGISTRY: dict[str, Callable[..., nn.Module]] = {"lenet": LeNet, "mlp": MLP}
+
+
+def names() -> list[str]:
+    """The names ``build`` knows."""
+    return sorted(REGISTRY)
+
+
+def build(name: str, *, input_shape: Sequence[int], num_classes: int, **settings: Any) -> nn.Module:
+    """The network registered under ``name``, sized for the data."""
+    given = {"input_shape": input_shape, "num_classes": num_classes, **settings}
+    return _registry.build("model", REGISTRY, name, given)

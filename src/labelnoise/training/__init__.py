@@ -1,0 +1,37 @@
+"""Train a model on noisy labels: one loop, exact resume, and a record of what every sample did."""
+
+from labelnoise.training.checkpoint import load_checkpoint, save_checkpoint
+from labelnoise.training.fabric import Precision, open_fabric
+from labelnoise.training.loop import (
+    EpochMetrics,
+    NonFiniteLossError,
+    TrainingResult,
+    evaluate,
+    label_probability,
+    predict,
+    train,
+)
+from labelnoise.training.progress import progress_bar
+from labelnoise.training.schedule import build_schedule
+from labelnoise.training.seeds import child_generator, child_seed, seeded
+from labelnoise.training.split import split_validation
+
+__all__ = [
+    "EpochMetrics",
+    "NonFiniteLossError",
+    "Precision",
+    "TrainingResult",
+    "build_schedule",
+    "child_generator",
+    "child_seed",
+    "evaluate",
+    "label_probability",
+    "load_checkpoint",
+    "open_fabric",
+    "predict",
+    "progress_bar",
+    "save_checkpoint",
+    "seeded",
+    "split_validation",
+    "train",
+]

@@ -1,0 +1,22 @@
+"""Device and precision, through Lightning Fabric."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
+
+
+def open_fabric(device: str = "auto", precision: Precision = "32-true") -> Fabric:
+    """A launched one-process Fabric on ``device``: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``."""
+    from lightning_fabric import Fabric  # costs a second, which whoever only wants a loss should not pay
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # advice on hardware that is present and not used
+        fabric = Fabric(accelerator=device, devices=1, precision=precision)
+        fabric.launch()
+    return fabric

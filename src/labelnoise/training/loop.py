@@ -1,0 +1,255 @@
+"""The training loop: mini-batches, noisy validation, best and last epoch, pruning, checkpoints, exact resume.
+
+Fabric is handed in, so that this file needs nothing but torch; where data, seeds and settings come from is not its
+business either. ``examples/plain_loop.py`` is the same in its barest form, and gives the same bits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from labelnoise._types import Batch, TrainingRecord
+from labelnoise.objectives import Objective
+from labelnoise.training.checkpoint import load_checkpoint, save_checkpoint
+from labelnoise.training.record import Recorder
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+Augment = Callable[[Tensor, torch.Generator], Tensor]
+State = dict[str, Tensor]
+
+_EVALUATION_BATCH = 1024
+_STEPS_BETWEEN_CHECKS = 100  # how often the host looks whether a loss on the device has become NaN
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The loss became NaN or infinite; the last checkpoint is from before."""
+
+
+class EpochMetrics(NamedTuple):
+    """What one epoch came to; accuracies are fractions, losses nats of cross entropy but for the objective's."""
+
+    epoch: int
+    objective: float
+    """Mean of the minimised loss over the steps."""
+    validation_accuracy: float
+    validation_loss: float
+    """Both against noisy labels."""
+    test_accuracy: float
+    """For the curves; nothing is chosen by it. NaN without a test set."""
+
+
+class TrainingResult(NamedTuple):
+    """A finished run."""
+
+    history: list[EpochMetrics]
+    best_epoch: int
+    """The first epoch of the highest noisy-validation accuracy."""
+    best_state: State
+    """The model's ``state_dict`` after that epoch; the model itself holds the last epoch's."""
+    record: TrainingRecord
+
+
+def train(
+    model: nn.Module,
+    objective: Objective,
+    train: Batch,
+    validation: Batch,
+    test: Batch | None = None,
+    *,
+    fabric: Fabric,
+    optimizer: Optimizer,
+    schedule: LRScheduler,
+    epochs: int,
+    batch_size: int,
+    generator: torch.Generator,
+    augment: Augment | None = None,
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[EpochMetrics], None] | None = None,
+) -> TrainingResult:
+    """Train ``model`` to minimise ``objective``, or go on where ``checkpoint`` left off: to the same bits.
+
+    Args:
+        model: maps inputs (n, ..) to logits (n, k); trained in place.
+        objective: called as ``objective(logits, labels, index)``, its rows numbering ``train`` from 0.
+        train, validation, test: whole splits; ``validation`` carries noisy labels and alone chooses the best epoch.
+        fabric: a launched ``lightning_fabric.Fabric`` of one process; it knows device and precision.
+        optimizer: over the model's parameters.
+        schedule: stepped once a batch.
+        epochs, batch_size: the last batch of an epoch may be smaller, so that every sample is seen.
+        generator: of the batch order and of ``augment``; a CPU generator.
+        augment: ``augment(inputs, generator)`` on training batches only.
+        checkpoint: written after every epoch, and read first where it exists.
+        on_epoch: told each epoch's metrics, for a progress bar or a log.
+
+    Raises:
+        ValueError: data that are empty, not finite, mismatched or out of the model's classes.
+        NonFiniteLossError: the loss became NaN or infinite; says at which epoch and step.
+    """
+    if fabric.world_size != 1:
+        raise ValueError(f"fabric must be of one process, got {fabric.world_size}")
+    for name, split in {"train": train, "validation": validation, "test": test}.items():
+        if split is not None:
+            _check(name, split, model)
+    wrapped, optimizer = fabric.setup(model, optimizer)
+    objective = objective.to(fabric.device)
+    train, validation = _to(train, fabric.device), _to(validation, fabric.device)
+    test = test and _to(test, fabric.device)
+    recorder = Recorder(train, epochs, fabric.device)
+    history: list[EpochMetrics] = []
+    best_epoch, best_state = 0, _copy(model)
+    parts = {"model": model, "optimizer": optimizer, "schedule": schedule, "objective": objective}
+
+    if checkpoint is not None and checkpoint.exists():
+        state = load_checkpoint(checkpoint)
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        generator.set_state(state["generator"])
+        _set_global_random_state(state["random"])
+        history = [EpochMetrics(int(epoch), *rest) for epoch, *rest in state["history"].tolist()]
+        best_epoch, best_state = state["best_epoch"], _to_device(state["best_state"], fabric.device)
+        recorder.loss[: len(history)], recorder.margin[: len(history)] = state["loss"], state["margin"]
+
+    def best_label_probability() -> Float[Tensor, "n"]:
+        return label_probability(model, best_state, train, fabric=fabric)
+
+    for epoch in range(len(history) + 1, epochs + 1):
+        model.train()
+        objective.train()
+        rows_of_step = torch.randperm(len(train.labels), generator=generator).split(batch_size)
+        losses = torch.zeros(len(rows_of_step), device=fabric.device)
+        for step, rows in enumerate(rows_of_step):
+            inputs, labels, rows = train.inputs[rows], train.labels[rows], rows.to(fabric.device)
+            if augment is not None:
+                inputs = augment(inputs, generator)
+            optimizer.zero_grad()
+            logits = wrapped(inputs)
+            loss = objective(logits, labels, rows)
+            fabric.backward(loss)
+            optimizer.step()
+            schedule.step()
+            losses[step] = loss.detach()
+            recorder.add(epoch, logits, labels, rows)
+            if step % _STEPS_BETWEEN_CHECKS == 0:
+                _check_finite(losses, epoch, objective)
+        _check_finite(losses, epoch, objective)
+
+        validation_accuracy, validation_loss = evaluate(model, validation, fabric=fabric)
+        test_accuracy = evaluate(model, test, fabric=fabric)[0] if test else float("nan")
+        metrics = EpochMetrics(epoch, losses.mean().item(), validation_accuracy, validation_loss, test_accuracy)
+        if not history or validation_accuracy > history[best_epoch - 1].validation_accuracy:
+            best_epoch, best_state = epoch, _copy(model)
+        history.append(metrics)
+        objective.end_epoch(epoch, best_label_probability)
+        if checkpoint is not None:
+            state = {name: part.state_dict() for name, part in parts.items()}
+            state |= {"generator": generator.get_state(), "random": _global_random_state()}
+            state |= {"history": torch.tensor(history, dtype=torch.float64)}
+            state |= {"best_epoch": best_epoch, "best_state": best_state}
+            state |= {"loss": recorder.loss[:epoch], "margin": recorder.margin[:epoch]}
+            save_checkpoint(checkpoint, state)
+        if on_epoch is not None:
+            on_epoch(metrics)
+    return TrainingResult(history, best_epoch, best_state, recorder.result(epochs))
+
+
+@torch.inference_mode()
+def evaluate(model: nn.Module, data: Batch, *, fabric: Fabric) -> tuple[float, float]:
+    """Accuracy (a fraction) and mean cross entropy (nats) of ``data``, in eval mode."""
+    correct = loss = torch.zeros((), device=fabric.device)
+    with _eval_mode(model), fabric.autocast():
+        for rows in torch.arange(len(data.labels)).split(_EVALUATION_BATCH):
+            logits, labels = model(data.inputs[rows]).float(), data.labels[rows]
+            correct = correct + (logits.argmax(1) == labels).sum()
+            loss = loss + F.cross_entropy(logits, labels, reduction="sum")
+    return correct.item() / len(data.labels), loss.item() / len(data.labels)
+
+
+@torch.no_grad()
+def predict(model: nn.Module, state: State, inputs: Tensor, *, fabric: Fabric) -> Float[Tensor, "n k"]:
+    """Class probabilities under the weights ``state``, in eval mode; the model keeps its own weights and mode."""
+    with _eval_mode(model), fabric.autocast():
+        return torch.cat(
+            [
+                functional_call(model, state, (inputs[rows],)).float().softmax(1)
+                for rows in torch.arange(len(inputs)).split(_EVALUATION_BATCH)
+            ]
+        )
+
+
+def label_probability(model: nn.Module, state: State, data: Batch, *, fabric: Fabric) -> Float[Tensor, "n"]:
+    """p_y of every sample of ``data`` under the weights ``state``."""
+    return predict(model, state, data.inputs, fabric=fabric).gather(1, data.labels[:, None]).squeeze(1)
+
+
+def _check(name: str, data: Batch, model: nn.Module) -> None:
+    n = len(data.labels)
+    if not n or len(data.inputs) != n or len(data.index) != n:
+        lengths = (len(data.inputs), n, len(data.index))
+        raise ValueError(f"{name}: inputs, labels and index must have one length above 0, got {lengths}")
+    if data.labels.dtype != torch.int64:
+        raise ValueError(f"{name}: labels must be int64 class indices, got {data.labels.dtype}")
+    if data.inputs.is_floating_point() and not data.inputs.isfinite().all():
+        row = int(data.inputs.flatten(1).isfinite().all(1).logical_not().nonzero()[0])
+        raise ValueError(f"{name}: inputs must be finite, got NaN or infinity in row {row}")
+    with torch.no_grad(), _eval_mode(model):
+        device = next(model.parameters()).device
+        num_classes = model(data.inputs[:1].to(device)).shape[-1]
+    low, high = int(data.labels.min()), int(data.labels.max())
+    if low < 0 or high >= num_classes:
+        raise ValueError(f"{name}: labels must be within [0, {num_classes}), the model's classes, got {low} to {high}")
+
+
+def _check_finite(losses: Tensor, epoch: int, objective: Objective) -> None:
+    bad = losses.isfinite().logical_not()
+    if bad.any():
+        step = int(bad.nonzero()[0])
+        name = " ".join(repr(objective).split())
+        raise NonFiniteLossError(
+            f"the loss became {losses[step].item()} at epoch {epoch}, step {step + 1} of {len(losses)}, of {name}; "
+            "a lower learning rate is the usual cure"
+        )
+
+
+@contextlib.contextmanager
+def _eval_mode(model: nn.Module) -> Generator[None]:
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+def _to(data: Batch, device: torch.device) -> Batch:
+    return Batch(data.inputs.to(device), data.labels.to(device), data.index)
+
+
+def _to_device(state: State, device: torch.device) -> State:
+    return {name: value.to(device) for name, value in state.items()}
+
+
+def _copy(model: nn.Module) -> State:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def _global_random_state() -> dict[str, Any]:
+    """Dropout and friends draw from it."""
+    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
+
+
+def _set_global_random_state(state: dict[str, Any]) -> None:
+    torch.set_rng_state(state["cpu"])
+    torch.cuda.set_rng_state_all(state["cuda"])

@@ -1,0 +1,27 @@
+import math
+
+import pytest
+import torch
+
+from labelnoise.metrics import detection_scores
+
+
+def test_scores_against_counting_pairs():
+    generator = torch.Generator().manual_seed(0)
+    wrong = torch.rand(200, generator=generator) < 0.3
+    suspicion = torch.randn(200, generator=generator) + wrong
+    flagged = suspicion > 0.5
+    scores = detection_scores(suspicion, flagged, wrong)
+    pairs = suspicion[wrong][:, None] - suspicion[~wrong][None]
+    assert scores.auroc == pytest.approx((pairs > 0).double().mean().item())  # no ties among random floats
+    assert scores.precision == wrong[flagged].double().mean().item()
+    assert scores.recall == flagged[wrong].double().mean().item()
+
+
+@pytest.mark.parametrize("all_wrong", [False, True])
+def test_one_sided_truth_has_no_ranking(all_wrong):
+    wrong = torch.full((4,), all_wrong)
+    scores = detection_scores(torch.arange(4.0), torch.zeros(4, dtype=torch.bool), wrong)
+    assert math.isnan(scores.auroc)
+    assert math.isnan(scores.precision)
+    assert scores.recall == 0 if all_wrong else math.isnan(scores.recall)

@@ -1,0 +1,18 @@
+"""A loss without memory, as an objective."""
+
+from torch import Tensor, nn
+
+from labelnoise.objectives._objective import Objective
+
+
+class Stateless(Objective):
+    """Wraps any ``loss(logits, labels)`` that returns a scalar, such as ``GCELoss()`` or ``nn.CrossEntropyLoss()``."""
+
+    def __init__(self, loss: nn.Module) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, logits: Tensor, labels: Tensor, index: Tensor) -> Tensor:
+        if index.shape != labels.shape:
+            raise ValueError(f"index must have the labels' shape {tuple(labels.shape)}, got {tuple(index.shape)}")
+        return self.loss(logits, labels)

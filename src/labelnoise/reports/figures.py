@@ -1,0 +1,136 @@
+"""Figures as inline SVG: of the losses themselves, and of runs."""
+
+import io
+from collections.abc import Callable, Sequence
+from itertools import cycle, product
+from typing import Any, Literal
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from labelnoise.losses import GCELoss, gce_loss
+from labelnoise.losses.theory import gce_sum_bounds, sum_over_labels
+from labelnoise.reports.tables import summarise
+from labelnoise.runs import Run
+
+_QS = (0.0, 0.4, 0.7, 1.0)
+_COLOURS = ("#4477aa", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee")  # Paul Tol's bright, colour-blind safe
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "legend.frameon": False,
+}
+
+
+def loss_shapes() -> str:
+    """Lq and the size of its gradient against p_y: why a larger q stops listening to wrong labels."""
+    probability = torch.linspace(0.01, 0.99, 200, dtype=torch.float64)
+    logits = torch.stack([probability.log(), (1 - probability).log()], dim=1).requires_grad_()
+    labels = torch.zeros(len(probability), dtype=torch.int64)
+    losses = [gce_loss(logits, labels, q, reduction="none") for q in _QS]
+    names = [{0.0: "q = 0 (CCE)", 1.0: "q = 1 (MAE / 2)"}.get(q, f"q = {q}") for q in _QS]
+
+    def value(ax: Axes) -> None:
+        for loss, name, colour in zip(losses, names, _COLOURS, strict=False):
+            ax.plot(probability, loss.detach(), color=colour, label=name)
+        ax.set(title="loss", xlabel="p of the given label", ylim=(0, 4))
+        ax.legend()
+
+    def gradient(ax: Axes) -> None:
+        for loss, colour in zip(losses, _COLOURS, strict=False):
+            (slope,) = torch.autograd.grad(loss.sum(), logits, retain_graph=True)
+            ax.plot(probability, slope.abs().sum(1), color=colour)
+        ax.set(title="gradient (L1 norm over the logits)", xlabel="p of the given label")
+
+    return _svg("loss", value) + _svg("gradient", gradient)
+
+
+def bounded_sum(num_classes: int) -> str:
+    """The sum of Lq over all labels for random predictions, inside the published bounds (equation 7)."""
+    qs = np.linspace(0.05, 1, 20)
+
+    def draw(ax: Axes) -> None:
+        generator = torch.Generator().manual_seed(0)
+        low, high = zip(*(gce_sum_bounds(q, num_classes) for q in qs), strict=True)
+        ax.fill_between(qs, low, high, color=_COLOURS[0], alpha=0.2, label="between the bounds")
+        for q, scale in product(qs, (0.5, 2.0, 8.0)):
+            logits = scale * torch.randn(8, num_classes, generator=generator, dtype=torch.float64)
+            sums = sum_over_labels(GCELoss(q, reduction="none"), logits)
+            ax.plot([q] * len(sums), sums, ".", color=_COLOURS[1], markersize=2)
+        ax.plot([], [], ".", color=_COLOURS[1], label="random predictions")
+        ax.set(title=f"{num_classes} classes", xlabel="q", ylabel="sum over all labels", yscale="log")
+        ax.legend()
+
+    return _svg(f"bounded-sum-{num_classes}", draw)
+
+
+def accuracy_by_epoch(runs: Sequence[Run], rate: float) -> str:
+    """Test accuracy by epoch at one noise rate, the band one standard deviation over the seeds."""
+
+    def draw(ax: Axes) -> None:
+        for colour, loss in _coloured_losses(runs):
+            curves = 100 * np.array(
+                [
+                    [metrics.test_accuracy for metrics in run.history]
+                    for run in runs
+                    if (run.config.rate, run.config.loss.name) == (rate, loss)
+                ]
+            )
+            mean, std = curves.mean(0), curves.std(0, ddof=1) if len(curves) > 1 else 0 * curves[0]
+            epochs = np.arange(1, len(mean) + 1)
+            ax.plot(epochs, mean, color=colour, label=loss)
+            ax.fill_between(epochs, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
+        ax.set(title=f"{rate:.0%} of the labels wrong", xlabel="epoch", ylabel="test accuracy, %", ylim=(0, 100))
+        ax.legend()
+
+    return _svg(f"accuracy-by-epoch-{rate}", draw)
+
+
+def accuracy_bars(runs: Sequence[Run], epoch: Literal["best", "last"]) -> str:
+    """Test accuracy by loss and noise rate, at the best noisy-validation epoch or at the last."""
+    summaries = summarise(runs)
+    rates = noise_rates(runs)
+
+    def draw(ax: Axes) -> None:
+        losses = _coloured_losses(runs)
+        width = 0.8 / len(losses)
+        for position, (colour, loss) in enumerate(losses):
+            bars = [100 * np.array(getattr(row, epoch)) for row in summaries if row.loss == loss]
+            means, stds = zip(*bars, strict=True)
+            x = np.arange(len(rates)) + (position - (len(losses) - 1) / 2) * width
+            drawn = ax.bar(x, means, width, yerr=stds, color=colour, label=loss, error_kw={"linewidth": 1})
+            ax.bar_label(drawn, fmt="%.0f", label_type="center", color="white", fontsize=8)
+        ax.set_xticks(range(len(rates)), [f"{rate:.0%} wrong" for rate in rates])
+        title = "best noisy-validation epoch" if epoch == "best" else "last epoch"
+        ax.set(title=title, ylabel="test accuracy, %", ylim=(0, 125), yticks=range(0, 101, 20))
+        ax.legend(ncols=len(losses), loc="upper center", columnspacing=1, handlelength=1)
+
+    return _svg(f"accuracy-bars-{epoch}", draw)
+
+
+def noise_rates(runs: Sequence[Run]) -> list[float]:
+    """The rates of ``runs``, in their order."""
+    return list(dict.fromkeys(run.config.rate for run in runs))
+
+
+def _coloured_losses(runs: Sequence[Run]) -> list[tuple[str, str]]:
+    return list(zip(cycle(_COLOURS), dict.fromkeys(run.config.loss.name for run in runs), strict=False))
+
+
+def _svg(name: str, draw: Callable[[Axes], None]) -> str:
+    """One panel; equal input gives equal bytes."""
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
+        figure = Figure(figsize=(4.8, 3.4), layout="constrained")
+        draw(figure.subplots())
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    svg = text.getvalue()
+    return svg[svg.index("<svg") :]

@@ -1,0 +1,53 @@
+"""Pictures of the samples whose labels look wrong, each with its given and its suggested label."""
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from labelnoise.audit import audit_record
+from labelnoise.datasets import Dataset
+from labelnoise.runs import Run
+
+
+class Suspect(NamedTuple):
+    """One sample of the gallery."""
+
+    image: str
+    """A PNG as a data address, so that the page needs no other file."""
+    sample: int
+    """The row in the data set."""
+    given: str
+    suggested: str
+    true: str
+
+
+def suspects(run: Run, data: Dataset, *, count: int) -> list[Suspect]:
+    """The ``count`` most suspicious training samples of ``run``, the most suspicious first."""
+    record = run.samples.record
+    ranked = audit_record(record).suspicion.argsort(descending=True, stable=True)[:count]
+    position = {index: row for row, index in enumerate(data.train.index.tolist())}
+    names: Sequence[str] = data.class_names
+    return [
+        Suspect(
+            image=_png(data.train.inputs[position[index]]),
+            sample=index,
+            given=names[int(record.labels[row])],
+            suggested=names[int(run.samples.predicted[row])],
+            true=names[int(data.train.labels[position[index]])],
+        )
+        for row, index in zip(ranked.tolist(), record.index[ranked].tolist(), strict=True)
+    ]
+
+
+def _png(pixels: Tensor) -> str:
+    """A grey image from (1, h, w) of any range."""
+    low, high = pixels.aminmax()
+    grey = ((pixels[0] - low) / (high - low) * 255).to(torch.uint8).numpy()
+    file = io.BytesIO()
+    Image.fromarray(grey).save(file, "png")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

@@ -1,0 +1,94 @@
+"""Runs as tables: one row a run for machines, mean and spread over seeds for people."""
+
+import csv
+import io
+from collections.abc import Sequence
+from statistics import fmean, stdev
+from typing import NamedTuple
+
+from labelnoise.runs import Run
+
+RESULT_FIELDS = (
+    "run_id", "dataset", "noise", "rate", "loss", "seed", "best_epoch", "test_accuracy_best", "test_accuracy_last",
+)  # fmt: skip
+
+
+class Spread(NamedTuple):
+    """Mean and sample standard deviation; the latter is 0 for one seed."""
+
+    mean: float
+    std: float
+
+    def percent(self) -> str:
+        """Such as ``94.7 ± 0.8``."""
+        return f"{100 * self.mean:.1f} ± {100 * self.std:.1f}"
+
+
+class Summary(NamedTuple):
+    """One loss at one noise rate, over the seeds."""
+
+    rate: float
+    loss: str
+    seeds: int
+    best: Spread
+    """Test accuracy at the epoch of best noisy validation."""
+    last: Spread
+    """Test accuracy at the last epoch."""
+    auroc: Spread
+    """Of the ranking of wrong labels."""
+    precision: Spread
+    """Of the flagged labels."""
+    recall: Spread
+    """Of the wrong labels."""
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Mean and spread of a few numbers."""
+    return Spread(fmean(values), stdev(values) if len(values) > 1 else 0.0)
+
+
+def summarise(runs: Sequence[Run]) -> list[Summary]:
+    """A row for each rate and loss, in the order in which the runs name them."""
+    groups: dict[tuple[float, str], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((run.config.rate, run.config.loss.name), []).append(run)
+    return [
+        Summary(
+            rate,
+            loss,
+            len(group),
+            best=spread([run.metrics["test_accuracy_best"] for run in group]),
+            last=spread([run.metrics["test_accuracy_last"] for run in group]),
+            **{
+                score: spread([run.metrics["detection"][score] for run in group])
+                for score in ("auroc", "precision", "recall")
+            },
+        )
+        for (rate, loss), group in groups.items()
+    ]
+
+
+def results_csv(runs: Sequence[Run]) -> str:
+    """One row a run, sorted, without anything that a second run of the same would change."""
+    rows = [
+        (
+            run.config.run_id,
+            run.config.dataset,
+            run.config.noise.name,
+            run.config.rate,
+            run.config.loss.name,
+            run.config.seed,
+            run.metrics["best_epoch"],
+            run.metrics["test_accuracy_best"],
+            run.metrics["test_accuracy_last"],
+        )
+        for run in runs
+    ]
+    return to_csv(RESULT_FIELDS, sorted(rows, key=lambda row: row[1:6]))
+
+
+def to_csv(fields: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Comma separated, one line feed a line."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([fields, *rows])
+    return text.getvalue()

@@ -1,0 +1,49 @@
+"""A run is one frozen value; the hash of its canonical JSON is the run's id."""
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from labelnoise.training import Precision
+
+
+class Part(BaseModel):
+    """A registered name with its settings, such as ``{name = "gce", q = 0.7}``."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    name: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything but the name."""
+        return self.model_extra or {}
+
+
+class RunConfig(BaseModel):
+    """Everything that decides a run's result, and nothing else: no path, no device, no name of a machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: str
+    dataset_checksum: str
+    noise: Part
+    rate: float = Field(ge=0, le=1)
+    loss: Part
+    model: Part
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    momentum: float = Field(ge=0, lt=1)
+    weight_decay: float = Field(ge=0)
+    schedule: Part
+    validation_fraction: float = Field(gt=0, lt=1)
+    precision: Precision
+    seed: int = Field(ge=0)
+
+    @property
+    def run_id(self) -> str:
+        """Sixteen hexadecimal digits."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -1,0 +1,29 @@
+"""Versions and hardware, as they stand beside every published number."""
+
+import functools
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+
+@functools.cache
+def environment() -> dict[str, str | int | None]:
+    """What a result may depend on, other than its config."""
+    packages = ("labelnoise", "torch", "lightning-fabric", "numpy", "scikit-learn")
+    return {
+        **{package: version(package) for package in packages},
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -1,0 +1,5 @@
+"""What ``labelnoise`` does, as typed Python functions; the command line calls these and prints."""
+
+from labelnoise.tasks.demo import DemoResult, demo
+
+__all__ = ["DemoResult", "demo"]

@@ -4,6 +4,8 @@ import typer
 
 from labelnoise.cli.demo import demo
 
+_INTERRUPTED = 130  # how typer ends on Ctrl-C
+
 app = typer.Typer(
     help="Train classifiers on data whose labels are partly wrong, and say which labels are wrong.",
     no_args_is_help=True,
@@ -19,11 +21,9 @@ def main() -> None:
     try:
         app()
     except ValueError as error:
-        raise SystemExit(_fail(" ".join(str(error).split()), 2)) from None
-    except KeyboardInterrupt:
-        raise SystemExit(_fail("interrupted; the same command goes on from the last finished epoch", 130)) from None
-
-
-def _fail(message: str, code: int) -> int:
-    typer.echo(f"labelnoise: {message}", err=True)
-    return code
+        typer.echo(f"labelnoise: {' '.join(str(error).split())}", err=True)
+        raise SystemExit(2) from None
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            typer.echo("labelnoise: interrupted; the same command goes on from the last finished epoch", err=True)
+        raise

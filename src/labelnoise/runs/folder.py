@@ -92,6 +92,8 @@ class RunFolder:
         np.savez_compressed(arrays, **record, predicted=samples.predicted.numpy(), wrong=samples.wrong.numpy())
         self._write("samples.npz", arrays.getvalue())
         self._write("timing.json", _json({"seconds": seconds}))
+        for leftover in self.path.glob(".*"):  # of a process killed in the middle of a write
+            leftover.unlink()
         self._write("metrics.json", _json(metrics))
         self.checkpoint.unlink(missing_ok=True)
 

@@ -1,0 +1,29 @@
+import subprocess
+import sys
+
+PROBE = """
+import sys
+from labelnoise.cli import main
+sys.argv = ["labelnoise", "--help"]
+try:
+    main()
+finally:
+    heavy = {"torch", "numpy", "sklearn", "matplotlib", "lightning_fabric"} & set(sys.modules)
+    assert not heavy, heavy
+"""
+
+
+def test_help_imports_nothing_heavy():
+    done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "demo" in done.stdout
+
+
+def test_the_package_itself_imports_nothing_heavy_and_lists_its_tasks():
+    probe = "import labelnoise, sys; assert 'torch' not in sys.modules; assert callable(labelnoise.demo)"
+    subprocess.run([sys.executable, "-c", probe], check=True)
+
+
+def test_an_unknown_attribute_is_an_attribute_error():
+    probe = "import labelnoise; assert not hasattr(labelnoise, 'dmo')"
+    subprocess.run([sys.executable, "-c", probe], check=True)

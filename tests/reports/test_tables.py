@@ -1,0 +1,48 @@
+from statistics import fmean, stdev
+
+import pytest
+
+from labelnoise.experiments import load_recipe, study_runs
+from labelnoise.reports import results_csv, spread, summarise
+from labelnoise.runs import Run
+
+
+def runs(seeds):
+    configs = study_runs(load_recipe("digits"), 0.01, range(seeds))
+    return [
+        Run(
+            config,
+            {},
+            {
+                "best_epoch": 3,
+                "test_accuracy_best": 0.9 + 0.01 * config.seed,
+                "test_accuracy_last": 0.5,
+                "detection": {"auroc": 0.9, "precision": 0.8, "recall": 0.7},
+            },
+            1.0,
+            [],
+            None,
+        )
+        for config in configs
+    ]
+
+
+def test_a_summary_a_rate_and_loss_with_mean_and_spread_over_the_seeds():
+    summaries = summarise(runs(3))
+    assert len(summaries) == 8
+    assert (summaries[0].rate, summaries[0].loss, summaries[0].seeds) == (0.2, "cce", 3)
+    assert summaries[0].best == (fmean([0.9, 0.91, 0.92]), stdev([0.9, 0.91, 0.92]))
+    assert summaries[0].best.percent() == "91.0 ± 1.0"
+
+
+@pytest.mark.parametrize(("values", "expected"), [([0.5], (0.5, 0.0)), ([0.0, 1.0], (0.5, 0.5**0.5))])
+def test_spread_is_the_sample_deviation(values, expected):
+    assert spread(values) == pytest.approx(expected)
+
+
+def test_results_do_not_depend_on_the_order_of_the_runs():
+    many = runs(12)
+    text = results_csv(many)
+    assert text == results_csv(many[::-1])
+    seeds = [line.split(",")[5] for line in text.splitlines()[1:13]]
+    assert seeds == [str(seed) for seed in range(12)]  # as numbers, not as text

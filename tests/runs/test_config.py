@@ -1,0 +1,56 @@
+import pytest
+from pydantic import ValidationError
+
+from labelnoise.runs import RunConfig
+
+SETTINGS = {
+    "dataset": "digits",
+    "dataset_checksum": "abc",
+    "noise": {"name": "symmetric"},
+    "rate": 0.4,
+    "loss": {"name": "gce", "q": 0.7},
+    "model": {"name": "mlp", "hidden": [8]},
+    "epochs": 2,
+    "batch_size": 64,
+    "learning_rate": 0.01,
+    "momentum": 0.9,
+    "weight_decay": 0.0,
+    "schedule": {"name": "multi_step"},
+    "validation_fraction": 0.2,
+    "precision": "32-true",
+    "seed": 0,
+}
+
+
+def test_the_id_is_a_function_of_every_setting():
+    config = RunConfig(**SETTINGS)
+    assert config.run_id == RunConfig(**dict(reversed(SETTINGS.items()))).run_id
+    assert len(config.run_id) == 16
+    changes = {
+        **{name: value + 1 for name, value in SETTINGS.items() if isinstance(value, int)},
+        **{name: value / 2 for name, value in SETTINGS.items() if isinstance(value, float) and value},
+        "weight_decay": 0.1,
+        "dataset": "other",
+        "dataset_checksum": "abd",
+        "precision": "bf16-mixed",
+        **{name: {"name": "other"} for name in ("noise", "schedule")},
+        "loss": {"name": "gce", "q": 0.6},
+        "model": {"name": "mlp", "hidden": [9]},
+    }
+    assert changes.keys() == SETTINGS.keys()
+    ids = {RunConfig(**SETTINGS | {name: value}).run_id for name, value in changes.items()}
+    assert len(ids | {config.run_id}) == len(changes) + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("rate", 1.5), ("epochs", 0), ("batch_size", 0), ("learning_rate", 0.0), ("precision", "8-bit"), ("sede", 1)],
+)
+def test_what_makes_no_sense_is_refused(name, value):
+    with pytest.raises(ValidationError, match=name):
+        RunConfig(**SETTINGS | {name: value})
+
+
+def test_it_is_frozen():
+    with pytest.raises(ValidationError, match="frozen"):
+        RunConfig(**SETTINGS).seed = 1

@@ -1,0 +1,34 @@
+import torch
+from safetensors.torch import load_file
+from test_config import SETTINGS
+
+from labelnoise._types import TrainingRecord
+from labelnoise.runs import RunConfig, RunFolder, Samples
+from labelnoise.training import EpochMetrics
+
+
+def test_a_run_comes_back_as_it_was_written(tmp_path):
+    folder = RunFolder(tmp_path, RunConfig(**SETTINGS))
+    folder.open()
+    assert not folder.is_finished
+    folder.checkpoint.write_bytes(b"state")
+    (folder.path / ".metrics.json.x").touch()  # of a kill in the middle of a write
+    history = [EpochMetrics(1, 0.1 + 0.2, 0.5, 1.0, float("nan")), EpochMetrics(2, 1 / 3, 0.75, 0.5, 0.25)]
+    record = TrainingRecord(torch.arange(3), torch.tensor([0, 1, 0]), torch.rand(2, 3).half(), torch.rand(2, 3).half())
+    samples = Samples(record, torch.tensor([1, 1, 0]), torch.tensor([True, False, False]))
+    weights = {"layer": torch.rand(2, 2).T}  # not contiguous, as a channels-last weight is not
+    folder.finish({"best_epoch": 2, "score": 0.1}, history, samples, weights, seconds=1.5)
+
+    assert folder.is_finished
+    run = folder.read()
+    assert run.metrics == {"best_epoch": 2, "score": 0.1}
+    assert run.seconds == 1.5
+    assert repr(run.history) == repr(history)  # NaN is not equal to itself
+    assert all(torch.equal(a, b) for a, b in zip(run.samples.record, record, strict=True))
+    assert torch.equal(run.samples.predicted, samples.predicted)
+    assert torch.equal(run.samples.wrong, samples.wrong)
+    assert run.environment["torch"] == torch.__version__
+    assert torch.equal(load_file(folder.path / "weights.safetensors")["layer"], weights["layer"])
+    expected = {"config.json", "environment.json", "history.csv", "metrics.json", "samples.npz", "timing.json"}
+    assert {path.name for path in folder.path.iterdir()} == expected | {"weights.safetensors"}
+    assert RunConfig.model_validate_json((folder.path / "config.json").read_text()) == folder.config

@@ -110,7 +110,7 @@ def truncated_gce_sum_bounds(q: float, k: float, num_classes: int) -> SumBounds:
 
 
 def truncation_tightens(q: float, k: float, num_classes: int) -> bool:
-    """Whether truncation narrows the bounds on the sum: d [L_q(k) - L_q(1/d)] < |c^(1-q) - 1| / q (eq. 11 against 7).
+    """Whether truncation narrows the bounds on the sum: ``d [L_q(k) - L_q(1/d)] < |c^(1-q) - 1| / q`` (eq. 11, eq. 7).
 
     The paper is reported to claim this for every q and c when k >= 0.3. That is false near q = 1, where eq. 7 closes
     to a point and eq. 11 keeps a width of 1 - k: it holds up to q = .79 (k = .3) and .84 (k = .5) for c = 10, .89 and
@@ -126,10 +126,10 @@ def truncation_tightens(q: float, k: float, num_classes: int) -> bool:
 def uniform_noise_excess_risk(q: float, rate: float, num_classes: int) -> ExcessRisk:
     """Theorem 1: what uniform noise, exclusive of the true class, can cost Lq; needs rate < 1 - 1/c.
 
-    A = rate |c^(1-q) - 1| / (q (c-1)) bounds the noisy risk that f* gives away, and
-    -A' = rate |c^(1-q) - 1| / (q (c - 1 - rate c)) the clean risk that fh gives away. Both hold for every set of
-    classifiers, and {uniform f, one-hot f} can reach them (A' while |A'| <= L_q(1/c)). They are 0 at q = 1, infinite at
-    q = 0. No risk exceeds 1/q, so near it A' says nothing: it is -1.137 of 1.429 at q = .7, c = 10, rate = .8.
+    ``A = rate |c^(1-q) - 1| / (q (c-1))`` bounds the noisy risk that the clean minimiser f* gives away, and
+    ``-A' = rate |c^(1-q) - 1| / (q (c - 1 - rate c))`` the clean risk that the noisy minimiser fh gives away. Both hold
+    for every set of classifiers, and {uniform f, one-hot f} can reach them (A' while -A' <= L_q(1/c)). They are 0 at
+    q = 1, infinite at q = 0. No risk exceeds 1/q, so near it A' says nothing: it is -1.137 of 1.429 at q = .7, c = 10, rate = .8.
 
     >>> bound = uniform_noise_excess_risk(0.7, 0.4, 10)
     >>> round(bound.noisy_upper, 4), round(bound.clean_lower, 4)

@@ -1,0 +1,1 @@
+"""Measurements as ratios to a base timed in the same run: ``python -m benchmarks.NAME``."""

@@ -19,6 +19,9 @@ from labelnoise.objectives import Objective
 PerLabelLoss = Callable[[Tensor, Tensor], Tensor]
 BuildObjective = Callable[[int], Objective]
 
+_Step = tuple[Tensor, Tensor, Tensor]  # logits, labels, index
+_Epoch = tuple[list[_Step], Tensor]  # its steps, and what predict() gives after them
+
 FALSE_ALARM = 1e-9
 """Odds that a right noise model fails :func:`check_noise` by the luck of its draws."""
 
@@ -300,10 +303,6 @@ def check_objective(build: BuildObjective, *, num_classes: int = 5, seed: int = 
     _check_state_dict(new, epochs)
     _check_objective_empty(new, first_batch)
     _check_objective_refusals(new, first_batch)
-
-
-_Step = tuple[Tensor, Tensor, Tensor]
-_Epoch = tuple[list[_Step], Tensor]
 
 
 def _check_objective_dtypes(new: Callable[[], Objective], batch: _Step) -> None:

@@ -4,15 +4,20 @@ import hashlib
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Int64
+from torch import Tensor
 
 from labelnoise._types import Batch
 
 
 class Dataset(NamedTuple):
-    """Training and test data as preloaded tensors."""
+    """Training and test data, held in memory; images as uint8 (n, c, h, w), texts as strings until featurised."""
 
     name: str
     train: Batch
+    """With the labels as given, wrong ones included."""
+    true_labels: Int64[Tensor, "n"]
+    """Of the training samples, where known; the given labels themselves where nothing better is known."""
     test: Batch
     """Clean, and never used to choose anything."""
     class_names: tuple[str, ...]
@@ -21,7 +26,7 @@ class Dataset(NamedTuple):
     def checksum(self) -> str:
         """SHA-256 of every bit a run can see; part of the run's identity."""
         digest = hashlib.sha256()
-        for tensor in (*self.train, *self.test):
+        for tensor in (*self.train, self.true_labels, *self.test):
             digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
             digest.update(tensor.contiguous().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()

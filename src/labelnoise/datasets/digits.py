@@ -27,6 +27,7 @@ def digits() -> Dataset:
     return Dataset(
         name="digits",
         train=Batch(inputs[train], labels[train], train),
+        true_labels=labels[train],
         test=Batch(inputs[test], labels[test], test),
         class_names=tuple(str(digit) for digit in range(10)),
     )

@@ -64,7 +64,9 @@ def execute(config: RunConfig, root: Path, *, device: str = "cpu") -> None:
     with seeded(config.seed, "layers"):  # dropout and the like
         result = train(
             model,
-            objectives.build(config.loss.name, num_samples=len(rows), **config.loss.settings),
+            objectives.build(
+                config.loss.name, num_samples=len(rows), class_names=data.class_names, **config.loss.settings
+            ),
             training,
             given.take(held_out),
             data.test,

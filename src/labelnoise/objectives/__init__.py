@@ -4,7 +4,7 @@ Losses and objectives share one namespace, which ``--loss`` takes. To add an obj
 and its lines here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from labelnoise import _registry, losses
@@ -36,8 +36,10 @@ def names() -> list[str]:
     return sorted({*losses.names(), *REGISTRY})
 
 
-def build(name: str, *, num_samples: int, **settings: Any) -> Objective:
+def build(name: str, *, num_samples: int, class_names: Sequence[str] | None = None, **settings: Any) -> Objective:
     """The objective registered under ``name``, or the loss of that name as an objective.
+
+    ``num_samples`` and ``class_names`` are the training data's; only what remembers samples has a use for them.
 
     >>> build("gce", num_samples=100, q=0.5)
     Stateless(
@@ -46,5 +48,6 @@ def build(name: str, *, num_samples: int, **settings: Any) -> Objective:
     """
     _registry.check_name("loss", name, names())
     if name in REGISTRY:
-        return _registry.build("loss", REGISTRY, name, {"num_samples": num_samples, **settings})
+        given = {"num_samples": num_samples, "class_names": class_names, **settings}
+        return _registry.build("loss", REGISTRY, name, given)
     return Stateless(losses.build(name, **settings))

@@ -172,6 +172,9 @@ class PrunedLoss(Objective):
             else:
                 seen = _largest_of_all_processes(self.seen.nan_to_num(nan=-1))
                 probability = torch.where(seen < 0, math.nan, seen)
+            if probability.shape != self.kept.shape:
+                shapes = f"{tuple(self.kept.shape)}, got {tuple(probability.shape)}"
+                raise ValueError(f"predict must return one probability a training sample, shape {shapes}")
             kept = select_kept(probability, self.k, self.kept)
             if self.on_empty == "keep_previous":
                 kept = keep_previous(kept, self.kept, labels)

@@ -1,4 +1,4 @@
-"""LeNet-5 with ReLU and max pooling, for images of any size from 8x8 up."""
+"""LeNet-5 with ReLU and max pooling, for images from 4x4 up."""
 
 from collections.abc import Sequence
 

@@ -37,9 +37,9 @@ def batch(*, soft: bool = False) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize(
     ("dtype", "settings"), [(torch.float32, {}), (torch.bfloat16, {"weight": WEIGHT, "label_smoothing": 0.1})]
 )
-def test_one_graph_and_the_same_bits(name, soft, dtype, settings):
+def test_one_graph_and_the_same_bits(name, required, soft, dtype, settings):
     logits, labels = batch(soft=soft)
-    loss = losses.build(name, **settings)
+    loss = losses.build(name, **required(name, 4), **settings)
     # aot_eager runs the traced operations one by one, so nothing may differ, not even by rounding
     compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
     wanted = value_and_gradient(loss, logits.to(dtype), labels)

@@ -26,10 +26,6 @@ WEIGHT = torch.tensor([0.5, 1.0, 2.0, 0.25], dtype=torch.float64)
 close = partial(assert_close, rtol=1e-11, atol=1e-13)
 
 
-def function(name: str) -> Any:
-    return getattr(losses, f"{name}_loss")
-
-
 def batch(shape: tuple[int, ...], *, seed: int = 0, soft: bool = False) -> tuple[Tensor, Tensor]:
     """Logits wide enough that some labels have p_y on either side of one half, and labels."""
     generator = torch.Generator().manual_seed(seed)
@@ -53,6 +49,18 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def function(name, required) -> Any:
+    """The loss function, called as its module is: with what it requires bound, for K classes."""
+    return partial(getattr(losses, f"{name}_loss"), **required(name, K))
+
+
+@pytest.fixture
+def build(name, required) -> Any:
+    """The module from the registry, for K classes; what it requires may be given anew."""
+    return lambda **options: losses.build(name, **required(name, K) | options)
+
+
+@pytest.fixture
 def without_shape_checks() -> Iterator[None]:
     """The library as users have it: jaxtyping's hook would refuse a wrong dtype before the library can say why."""
     jaxtyping.config.update("jaxtyping_disable", True)
@@ -60,13 +68,14 @@ def without_shape_checks() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", False)
 
 
-def test_public_check(name):
-    check_loss(losses.build(name, reduction="none"))
-    check_loss(partial(function(name), reduction="none"), num_classes=3)
+def test_public_check(name, required):
+    check_loss(losses.build(name, **required(name, 5), reduction="none"))
+    function = getattr(losses, f"{name}_loss")
+    check_loss(partial(function, **required(name, 3), reduction="none"), num_classes=3)
 
 
 def test_function_and_module_have_one_signature(name):
-    logits, labels, *settings = inspect.signature(function(name)).parameters.values()
+    logits, labels, *settings = inspect.signature(getattr(losses, f"{name}_loss")).parameters.values()
     assert (logits.name, labels.name) == ("logits", "labels")
     of_module = inspect.signature(losses.REGISTRY[name]).parameters.values()
     assert list(map(str, settings)) == list(map(str, of_module))
@@ -94,14 +103,14 @@ def reference(
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("soft", [False, True], ids=["hard", "soft"])
-def test_all_arguments_together(name, shape, soft):
+def test_all_arguments_together(function, build, shape, soft):
     logits, labels = batch(shape, soft=soft)
     class_dim = min(1, len(shape) - 1)
     flat_labels = labels.movedim(class_dim, -1).reshape(-1, K) if soft else labels.flatten()
 
     def expected(logits: Tensor, *arguments: Any) -> Tensor:
         rows = logits.movedim(class_dim, -1).reshape(-1, K)
-        each = [function(name)(rows, torch.full((len(rows),), j), reduction="none") for j in range(K)]
+        each = [function(rows, torch.full((len(rows),), j), reduction="none") for j in range(K)]
         result = reference(torch.stack(each, dim=1), flat_labels, *arguments)
         values_shape = shape[:class_dim] + shape[class_dim + 1 :]
         return result.view(values_shape) if result.ndim else result
@@ -110,50 +119,49 @@ def test_all_arguments_together(name, shape, soft):
     for arguments in product([None, WEIGHT], ignored, ["none", "mean", "sum"], [0.0, 0.1, 1.0]):
         options = dict(zip(["weight", "ignore_index", "reduction", "label_smoothing"], arguments, strict=True))
         wanted = with_gradient(expected, logits, *arguments)
-        close(with_gradient(function(name), logits, labels, **options), wanted, msg=lambda m, o=options: f"{o}: {m}")
-        assert torch.equal(losses.build(name, **options)(logits, labels), function(name)(logits, labels, **options))
+        close(with_gradient(function, logits, labels, **options), wanted, msg=lambda m, o=options: f"{o}: {m}")
+        assert torch.equal(build(**options)(logits, labels), function(logits, labels, **options))
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("weight", [None, WEIGHT], ids=["", "weight"])
-def test_one_hot_labels_are_hard_labels(name, shape, weight):
+def test_one_hot_labels_are_hard_labels(function, shape, weight):
     logits, labels = batch(shape)
     one_hot = F.one_hot(labels, K).movedim(-1, min(1, len(shape) - 1)).double()
-    loss = partial(function(name), weight=weight, reduction="none")
+    loss = partial(function, weight=weight, reduction="none")
     close(with_gradient(loss, logits, one_hot), with_gradient(loss, logits, labels))
 
 
-def test_label_smoothing_is_a_soft_label(name):
+def test_label_smoothing_is_a_soft_label(function):
     logits, labels = batch((6, K))
     smooth = 0.8 * F.one_hot(labels, K).double() + 0.2 / K
-    loss = function(name)
-    close(with_gradient(loss, logits, labels, label_smoothing=0.2), with_gradient(loss, logits, smooth))
+    close(with_gradient(function, logits, labels, label_smoothing=0.2), with_gradient(function, logits, smooth))
 
 
-def test_weight_multiplies_the_value(name):
+def test_weight_multiplies_the_value(function):
     logits, labels = batch((6, K))
-    none = function(name)(logits, labels, reduction="none")
-    close(function(name)(logits, labels, weight=WEIGHT, reduction="none"), WEIGHT[labels] * none)
-    close(function(name)(logits, labels, weight=WEIGHT), (WEIGHT[labels] * none).sum() / WEIGHT[labels].sum())
+    none = function(logits, labels, reduction="none")
+    close(function(logits, labels, weight=WEIGHT, reduction="none"), WEIGHT[labels] * none)
+    close(function(logits, labels, weight=WEIGHT), (WEIGHT[labels] * none).sum() / WEIGHT[labels].sum())
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, (0, K), (0, K, 2), (0, K, 3, 2), (2, K, 0)], ids=str)
-def test_nothing_to_learn_from_is_zero_with_a_gradient(name, shape):
+def test_nothing_to_learn_from_is_zero_with_a_gradient(function, shape):
     logits, labels = batch(shape)
     nothing = [torch.full_like(labels, -100)] + [torch.zeros(shape)] * (not logits.numel())
     for labels, dtype, weight, reduction, label_smoothing in product(
         nothing, [torch.float64, torch.bfloat16], [None, WEIGHT], ["none", "mean", "sum"], [0.0, 0.1]
     ):
         options = {"weight": weight, "reduction": reduction, "label_smoothing": label_smoothing}
-        for result in with_gradient(function(name), logits.to(dtype), labels, **options):
+        for result in with_gradient(function, logits.to(dtype), labels, **options):
             assert torch.equal(result, torch.zeros_like(result)), options
 
 
 @pytest.mark.parametrize("soft", [False, True], ids=["hard", "soft"])
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
-def test_first_and_second_derivative(name, soft, label_smoothing):
+def test_first_and_second_derivative(function, soft, label_smoothing):
     logits, labels = batch((5, K), soft=soft)
-    loss = partial(function(name), labels=labels, weight=WEIGHT, label_smoothing=label_smoothing)
+    loss = partial(function, labels=labels, weight=WEIGHT, label_smoothing=label_smoothing)
     # gradcheck's own tolerances: central differences of step 1e-6 in float64 are good to about 1e-9
     assert torch.autograd.gradcheck(loss, (logits.requires_grad_(),))
     assert torch.autograd.gradgradcheck(loss, (logits,))
@@ -161,76 +169,76 @@ def test_first_and_second_derivative(name, soft, label_smoothing):
 
 @pytest.mark.parametrize("soft", [False, True], ids=["hard", "soft"])
 @pytest.mark.parametrize("options", [{}, {"weight": WEIGHT, "label_smoothing": 0.1}], ids=["", "weight, smoothing"])
-def test_vmap_of_grad_is_row_by_row(name, soft, options):
+def test_vmap_of_grad_is_row_by_row(function, soft, options):
     logits, labels = batch((6, K), soft=soft)
     if not soft:
         labels[2] = -100
-    gradient = grad(partial(function(name), **options))
+    gradient = grad(partial(function, **options))
     rows = torch.stack([gradient(row, label) for row, label in zip(logits, labels, strict=True)])
     close(vmap(gradient)(logits, labels), rows)
-    backward = [
-        with_gradient(function(name), row, label, **options)[1] for row, label in zip(logits, labels, strict=True)
-    ]
+    backward = [with_gradient(function, row, label, **options)[1] for row, label in zip(logits, labels, strict=True)]
     close(rows, torch.stack(backward))
 
 
 @pytest.mark.parametrize("soft", [False, True], ids=["hard", "soft"])
-def test_autocast_leaves_the_loss_in_float32(name, soft):
+def test_autocast_leaves_the_loss_in_float32(function, soft):
     logits, labels = batch((6, K), soft=soft)
     layer = nn.Linear(K, K)
     with torch.autocast("cpu", torch.bfloat16):
         outputs = layer(logits.float())
-        loss = function(name)(outputs, labels, weight=WEIGHT, label_smoothing=0.1)
+        loss = function(outputs, labels, weight=WEIGHT, label_smoothing=0.1)
     loss.backward()
     assert (outputs.dtype, loss.dtype, layer.weight.grad.dtype) == (torch.bfloat16, torch.float32, torch.float32)
-    assert torch.equal(loss, function(name)(outputs.float(), labels, weight=WEIGHT, label_smoothing=0.1))
+    assert torch.equal(loss, function(outputs.float(), labels, weight=WEIGHT, label_smoothing=0.1))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("soft", [False, True], ids=["hard", "soft"])
-def test_weight_and_soft_labels_never_lower_or_raise_the_precision(name, soft, dtype):
+def test_weight_and_soft_labels_never_lower_or_raise_the_precision(function, soft, dtype):
     logits, labels = batch((6, K), soft=soft)
     labels = labels.half() if soft else labels
     wanted = torch.float64 if dtype is torch.float64 else torch.float32
     for weight in (WEIGHT.half(), WEIGHT):
-        assert function(name)(logits.to(dtype), labels, weight=weight).dtype is wanted
+        assert function(logits.to(dtype), labels, weight=weight).dtype is wanted
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("soft", [False, True], ids=["hard", "soft"])
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
-def test_no_value_is_read_back_from_the_device(name, shape, soft, reduction):
+def test_no_value_is_read_back_from_the_device(build, shape, soft, reduction):
     """Meta tensors have no values: whatever would wait for an accelerator (``.item()``, ``if``) raises on them."""
     logits, labels = (tensor.to("meta") for tensor in batch(shape, soft=soft))
-    loss = losses.build(name, weight=WEIGHT, label_smoothing=0.1, reduction=reduction).to("meta")
+    loss = build(weight=WEIGHT, label_smoothing=0.1, reduction=reduction).to("meta")
     assert loss.weight.device.type == "meta"
     assert loss(logits.requires_grad_(), labels).requires_grad
 
 
-def test_module_carries_its_weight(name):
-    module = losses.build(name, weight=WEIGHT.float())
+def test_module_carries_its_weight(name, build, required):
+    module = build(weight=WEIGHT.float())
     assert module.double().weight.dtype == torch.float64
-    other = losses.build(name, weight=torch.ones(K))
+    other = build(weight=torch.ones(K))
     other.load_state_dict(module.state_dict())
     assert torch.equal(other.weight, WEIGHT.float())
     assert not list(module.parameters())
-    assert losses.build(name).state_dict() == {}
+    assert build().state_dict().keys() == required(name, K).keys()
 
 
-def test_module_hands_every_setting_on(name):
+def test_module_hands_every_setting_on(name, function, build, required):
     logits, labels = batch((20, K))
     for setting in inspect.signature(losses.REGISTRY[name]).parameters.values():
         if setting.kind is not setting.KEYWORD_ONLY:
-            changed = {setting.name: setting.default / 2}
-            value = losses.build(name, **changed)(logits, labels)
-            assert torch.equal(value, function(name)(logits, labels, **changed))
-            assert not torch.equal(value, function(name)(logits, labels))
+            other = setting.default / 2 if setting.default is not setting.empty else required(name, K)[setting.name].T
+            changed = {setting.name: other}
+            value = build(**changed)(logits, labels)
+            assert torch.equal(value, function(logits, labels, **changed))
+            assert not torch.equal(value, function(logits, labels))
 
 
-def test_repr_shows_every_setting_but_the_weight(name):
-    settings = [p for p in inspect.signature(losses.REGISTRY[name]).parameters.values() if p.name != "weight"]
-    shown = ", ".join(f"{p.name}={p.default!r}" for p in settings)
-    assert repr(losses.build(name)) == f"{losses.REGISTRY[name].__name__}({shown})"
+def test_repr_shows_every_setting_but_the_tensors(name, build, required):
+    settings = inspect.signature(losses.REGISTRY[name]).parameters.values()
+    tensors = {"weight", *required(name, K)}
+    shown = ", ".join(f"{p.name}={p.default!r}" for p in settings if p.name not in tensors)
+    assert repr(build()) == f"{losses.REGISTRY[name].__name__}({shown})"
 
 
 LOGITS, LABELS = torch.zeros(3, K), torch.tensor([0, 1, 2])
@@ -271,18 +279,18 @@ HALVES = torch.full((3, K), 0.5)
     ],
 )
 @pytest.mark.usefixtures("without_shape_checks")
-def test_bad_input_is_refused(name, logits, labels, options, message):
+def test_bad_input_is_refused(function, build, logits, labels, options, message):
     with pytest.raises(ValueError, match=message):
-        function(name)(logits, labels, **options)
+        function(logits, labels, **options)
     with pytest.raises(ValueError, match=message.replace(r"\(4,\)", ".*", 1) if "weight" in options else message):
-        losses.build(name, **options)(logits, labels)
+        build(**options)(logits, labels)
 
 
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: losses.build("gse"), r"unknown loss 'gse'; did you mean 'gce'\? \(one of: cce, gce, mae, "),
-        (lambda: losses.build("bootstrap"), r"unknown loss 'bootstrap' \(one of: cce, gce, mae, "),
+        (lambda: losses.build("gse"), r"unknown loss 'gse'; did you mean 'gce'\? \(one of: cce, forward, gce, mae, "),
+        (lambda: losses.build("bootstrap"), r"unknown loss 'bootstrap' \(one of: cce, forward, gce, mae, "),
         (lambda: losses.build("gce", reducton="sum"), r"unknown setting of gce 'reducton'; did you mean 'reduction'\?"),
         (lambda: losses.build("cce", q=0.7), r"unknown setting of cce 'q' \(one of: ignore_index, label_smoothing, "),
     ],

@@ -18,9 +18,9 @@ SETTINGS = list(product(["exact", "table"], ["batch", "kept"], ["prune", "keep_p
 
 
 @pytest.mark.parametrize("name", objectives.names())
-def test_public_check(name):
-    check_objective(lambda n: objectives.build(name, num_samples=n))
-    check_objective(lambda n: objectives.build(name, num_samples=n), num_classes=2, seed=1)
+def test_public_check(name, required):
+    check_objective(lambda n: objectives.build(name, num_samples=n, **required(name, 5)))
+    check_objective(lambda n: objectives.build(name, num_samples=n, **required(name, 2)), num_classes=2, seed=1)
 
 
 @pytest.mark.parametrize(("update", "average", "on_empty"), SETTINGS)

@@ -10,17 +10,20 @@ from typing import Any
 from labelnoise import _registry
 from labelnoise.losses._contract import Loss
 from labelnoise.losses.cce import CCELoss, cce_loss
+from labelnoise.losses.forward import ForwardLoss, forward_loss
 from labelnoise.losses.gce import GCELoss, gce_loss
 from labelnoise.losses.mae import MAELoss, mae_loss
 from labelnoise.losses.truncated_gce import TruncatedGCELoss, truncated_gce_loss
 
 __all__ = [
     "CCELoss",
+    "ForwardLoss",
     "GCELoss",
     "MAELoss",
     "TruncatedGCELoss",
     "build",
     "cce_loss",
+    "forward_loss",
     "gce_loss",
     "mae_loss",
     "names",
@@ -34,7 +37,7 @@ def names() -> list[str]:
     """The names ``build`` knows.
 
     >>> names()
-    ['cce', 'gce', 'mae', 'truncated_gce']
+    ['cce', 'forward', 'gce', 'mae', 'truncated_gce']
     """
     return sorted(REGISTRY)
 
@@ -46,6 +49,6 @@ def build(name: str, **settings: Any) -> Loss:
     0.5
     >>> build("gse")
     Traceback (most recent call last):
-    ValueError: unknown loss 'gse'; did you mean 'gce'? (one of: cce, gce, mae, truncated_gce)
+    ValueError: unknown loss 'gse'; did you mean 'gce'? (one of: cce, forward, gce, mae, truncated_gce)
     """
     return _registry.build("loss", REGISTRY, name, settings)

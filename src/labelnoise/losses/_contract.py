@@ -88,6 +88,8 @@ def _check_shapes(logits: Tensor, labels: Tensor) -> int:
     if logits.ndim == 0 or not logits.is_floating_point():
         raise ValueError(f"logits must be floating point of shape (k), (n, k) or (n, k, d1..), got {_describe(logits)}")
     class_dim = min(1, logits.ndim - 1)
+    if logits.shape[class_dim] == 0:
+        raise ValueError(f"logits must have at least one class, got shape {tuple(logits.shape)}")
     without_classes = logits.shape[:class_dim] + logits.shape[class_dim + 1 :]
     if labels.is_floating_point():
         if labels.shape != logits.shape:
@@ -156,5 +158,5 @@ class Loss(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        settings = [name for name in inspect.signature(type(self)).parameters if name != "weight"]
+        settings = [name for name in inspect.signature(type(self)).parameters if name not in self._buffers]
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in settings)

@@ -129,7 +129,8 @@ def uniform_noise_excess_risk(q: float, rate: float, num_classes: int) -> Excess
     ``A = rate |c^(1-q) - 1| / (q (c-1))`` bounds the noisy risk that the clean minimiser f* gives away, and
     ``-A' = rate |c^(1-q) - 1| / (q (c - 1 - rate c))`` the clean risk that the noisy minimiser fh gives away. Both hold
     for every set of classifiers, and {uniform f, one-hot f} can reach them (A' while -A' <= L_q(1/c)). They are 0 at
-    q = 1, infinite at q = 0. No risk exceeds 1/q, so near it A' says nothing: it is -1.137 of 1.429 at q = .7, c = 10, rate = .8.
+    q = 1, infinite at q = 0. No risk exceeds 1/q, so near it A' says nothing: it is -1.137 of 1.429 at q = .7, c = 10,
+    rate = .8.
 
     >>> bound = uniform_noise_excess_risk(0.7, 0.4, 10)
     >>> round(bound.noisy_upper, 4), round(bound.clean_lower, 4)

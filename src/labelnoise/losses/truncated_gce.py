@@ -55,7 +55,8 @@ def truncated_gce_loss(
     _check(q, k)
     ceiling, constant = -math.log(k), lq(k, q)
     return transformed_cross_entropy(
-        lambda cross_entropy: torch.where(cross_entropy < ceiling, box_cox(cross_entropy, q), constant),
+        # Not `<` with the sides swapped: a NaN has to stay one.
+        lambda cross_entropy: torch.where(cross_entropy >= ceiling, constant, box_cox(cross_entropy, q)),
         logits,
         labels,
         weight=weight,

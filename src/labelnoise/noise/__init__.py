@@ -15,6 +15,7 @@ from labelnoise.noise._check import check_num_classes, check_rate
 from labelnoise.noise.class_dependent import class_dependent
 from labelnoise.noise.instance_dependent import instance_dependent
 from labelnoise.noise.map_flip import map_flip
+from labelnoise.noise.open_set import OpenSetRecord, open_set
 from labelnoise.noise.pair_flip import pair_flip
 from labelnoise.noise.paper_maps import cifar10_map, cifar100_circular, cifar100_superclass, fashion_mnist_map
 from labelnoise.noise.symmetric import symmetric
@@ -35,7 +36,8 @@ __all__ = [
 
 REGISTRY: dict[str, Callable[..., NoiseRecord]] = {name: globals()[name] for name in __all__}
 
-__all__ += ["build", "names"]
+# open_set replaces inputs and keeps the labels: exported beside the models of noisy labels, not one of them.
+__all__ += ["OpenSetRecord", "build", "names", "open_set", "settings_of"]
 
 
 def names() -> list[str]:
@@ -58,13 +60,20 @@ def build(name: str, **settings: Any) -> Callable[..., NoiseRecord]:
     Traceback (most recent call last):
     ValueError: unknown noise model 'symetric'; did you mean 'symmetric'? (one of: cifar100_circular, ...)
     """
-    _registry.check_name("noise model", name, REGISTRY)
-    model = REGISTRY[name]
-    # Labels and generator belong to a run, not to a recipe.
-    known = inspect.signature(model).parameters.keys() - {"labels", "generator"}
+    known = settings_of(name)  # labels and generator belong to a run, not to a recipe
     checks = {"rate": check_rate, "num_classes": check_num_classes}  # the others are judged when they meet the data
     for setting, value in settings.items():
         _registry.check_name(f"setting of {name}", setting, known)
         if setting in checks:
             checks[setting](value)
-    return functools.partial(model, **settings)
+    return functools.partial(REGISTRY[name], **settings)
+
+
+def settings_of(name: str) -> set[str]:
+    """What the noise model ``name`` takes besides labels and generator.
+
+    >>> sorted(settings_of("symmetric"))
+    ['num_classes', 'rate']
+    """
+    _registry.check_name("noise model", name, REGISTRY)
+    return inspect.signature(REGISTRY[name]).parameters.keys() - {"labels", "generator"}

@@ -31,7 +31,7 @@ def names() -> list[str]:
     """Every name ``build`` knows, the losses' included.
 
     >>> names()
-    ['cce', 'gce', 'mae', 'pruned_gce', 'truncated_gce']
+    ['cce', 'forward', 'gce', 'mae', 'pruned_gce', 'truncated_gce']
     """
     return sorted({*losses.names(), *REGISTRY})
 

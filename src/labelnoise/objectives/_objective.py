@@ -17,6 +17,9 @@ class Objective(nn.Module, ABC):
     twice leaves it as one seen once, and ``state_dict`` holds all of it.
     """
 
+    warmup: int = 0
+    """Epochs before the memory changes anything."""
+
     @abstractmethod
     def forward(
         self, logits: Float[Tensor, "n k"], labels: Int64[Tensor, "n"], index: Int64[Tensor, "n"]

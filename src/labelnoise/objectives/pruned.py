@@ -79,7 +79,8 @@ class PrunedLoss(Objective):
     The terms (1 - w_i) L_q(k) of the paper's objective are left out: between two prunings they are constant.
 
     Args:
-        loss: any classification loss; it is asked for one value a sample (``reduction="none"``).
+        loss: any classification loss; it is asked for one value a sample (``reduction="none"``), so class weights
+            multiply the values, while the mean goes over samples, not over weights.
         num_samples: rows of the memory, the number of training samples.
         k: the probability at or under which a sample is pruned, in (0, 1). Default 0.5: section 4 of the paper.
         warmup: epochs with every sample. Default 40, the paper's for CIFAR-10 (80 for CIFAR-100).
@@ -154,9 +155,11 @@ class PrunedLoss(Objective):
                 f"loss must return one value a sample, shape {tuple(labels.shape)}, got {tuple(values.shape)}"
             )
         if self.training:
-            self.labels[index] = labels.clamp(min=-1)  # an ignored label is none
+            ignored = getattr(self.loss, "ignore_index", -100)
+            self.labels[index] = torch.where(labels == ignored, -1, labels)
             if self.update == "table":
-                seen = F.cross_entropy(logits.detach().float(), labels, reduction="none").neg().exp()
+                given = F.cross_entropy(logits.detach().float(), labels, reduction="none", ignore_index=ignored)
+                seen = given.neg().exp()
                 self.seen[index] = seen.to(self.seen.dtype)
         kept = self.kept[index]
         count = kept.sum() if self.average == "kept" else torch.ones_like(kept).sum()

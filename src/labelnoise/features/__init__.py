@@ -1,0 +1,16 @@
+"""Raw data as numbers: fitted on the training split, kept as JSON. To add one, write a file, a test and its lines."""
+
+from collections.abc import Callable
+from typing import Any
+
+from labelnoise import _registry
+from labelnoise.features.tfidf import Tfidf
+
+__all__ = ["Tfidf", "build"]
+
+REGISTRY: dict[str, Callable[..., Tfidf]] = {"tfidf": Tfidf}
+
+
+def build(name: str, **settings: Any) -> Tfidf:
+    """The features registered under ``name``, not fitted yet."""
+    return _registry.build("features", REGISTRY, name, settings)

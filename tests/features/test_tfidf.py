@@ -1,0 +1,34 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from labelnoise import features
+from labelnoise.features import Tfidf
+
+TEXTS = ["the red car", "a blue car in the rain", "rain and rain", "", "red red rain"]
+
+
+def test_rows_are_scikit_learns():
+    tfidf = features.build("tfidf", ngrams=2, min_count=1).fit(TEXTS)
+    reference = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32).fit_transform(TEXTS).toarray()
+    rows = tfidf.transform(TEXTS)
+    positions = torch.tensor([4, 0, 3, 0])
+    assert np.array_equal(rows[positions].numpy(), reference[positions.numpy()])
+    assert np.array_equal(rows.take(positions)[torch.arange(4)].numpy(), reference[positions.numpy()])
+    assert rows[torch.tensor([], dtype=torch.int64)].shape == (0, reference.shape[1])
+
+
+def test_the_state_is_json_and_gives_the_same_rows():
+    tfidf = Tfidf(min_count=1).fit(TEXTS)
+    again = Tfidf.from_state(json.loads(json.dumps(tfidf.state())))
+    everything = torch.arange(2)
+    texts = ["red rain", "something the model never saw"]
+    assert torch.equal(tfidf.transform(texts)[everything], again.transform(texts)[everything])
+
+
+def test_texts_without_a_common_word_are_refused():
+    with pytest.raises(ValueError, match=r"no terms remain|empty vocabulary"):
+        Tfidf(min_count=2).fit(["one", "two"])

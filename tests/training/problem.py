@@ -18,7 +18,18 @@ def blobs(n, stream, flip=0.2):
     return Batch(inputs, torch.where(flipped, 1 - labels, labels), torch.arange(100, 100 + n))
 
 
-def run(loss="gce", *, epochs=EPOCHS, dropout=0.5, schedule="cosine", splits=None, stop_at=None, lr=0.1, **kwargs):
+def run(
+    loss="gce",
+    *,
+    epochs=EPOCHS,
+    dropout=0.5,
+    schedule="cosine",
+    splits=None,
+    stop_at=None,
+    lr=0.1,
+    precision="32-true",
+    **kwargs,
+):
     """Train a small network; ``stop_at`` ends the run as a kill would, right after that epoch's checkpoint."""
     training, validation, test = splits or (blobs(30, "train"), blobs(20, "validation"), blobs(20, "test", flip=0))
     with seeded(0, "weights"):
@@ -38,7 +49,7 @@ def run(loss="gce", *, epochs=EPOCHS, dropout=0.5, schedule="cosine", splits=Non
             training,
             validation,
             test,
-            fabric=open_fabric("cpu"),
+            fabric=open_fabric("cpu", precision),
             optimizer=optimizer,
             schedule=build_schedule(schedule, optimizer, epochs=epochs, steps_per_epoch=steps),
             epochs=epochs,

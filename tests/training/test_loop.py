@@ -205,3 +205,42 @@ def test_augmentation_touches_training_batches_only():
 def test_without_a_test_set_its_accuracy_is_nan():
     _, result = run(splits=(blobs(30, "train"), blobs(20, "validation"), None))
     assert all(math.isnan(metrics.test_accuracy) for metrics in result.history)
+
+
+def test_weights_that_the_last_step_ruined_are_not_checkpointed(tmp_path):
+    checkpoint = tmp_path / "checkpoint.pt"
+    splits = blobs(8, "train"), blobs(20, "validation"), None  # one step an epoch
+    with pytest.raises(NonFiniteLossError, match=r"the validation loss became (nan|inf) after epoch 1"):
+        run(splits=splits, lr=1e38, checkpoint=checkpoint)
+    assert not checkpoint.exists()
+
+
+@pytest.mark.parametrize("change", [{"lr": 0.2}, {"loss": "cce"}, {"schedule": "one_cycle"}, {"epochs": EPOCHS + 1}])
+def test_a_checkpoint_of_another_run_is_refused(change, tmp_path):
+    checkpoint = tmp_path / "checkpoint.pt"
+    with pytest.raises(KeyboardInterrupt):
+        run(checkpoint=checkpoint, stop_at=2)
+    with pytest.raises(ValueError, match="is of another run"):
+        run(**change, checkpoint=checkpoint)
+
+
+def test_a_run_whose_schedule_has_no_end_may_be_made_longer(tmp_path):
+    run(schedule="multi_step", checkpoint=tmp_path / "checkpoint.pt", epochs=3)
+    longer = run(schedule="multi_step", checkpoint=tmp_path / "checkpoint.pt")
+    assert same(longer, run(schedule="multi_step"))
+
+
+def test_bfloat16_trains_and_resumes_to_the_same_bits(tmp_path):
+    checkpoint = tmp_path / "checkpoint.pt"
+    with pytest.raises(KeyboardInterrupt):
+        run("pruned_gce", precision="bf16-mixed", checkpoint=checkpoint, stop_at=3)
+    undisturbed = run("pruned_gce", precision="bf16-mixed")
+    assert same(run("pruned_gce", precision="bf16-mixed", checkpoint=checkpoint), undisturbed)
+    assert not same(undisturbed, run("pruned_gce"))
+
+
+@pytest.mark.parametrize("settings", [{"epochs": 0}, {"loss": "pruned_gce", "epochs": 2}])
+def test_settings_that_would_silently_do_nothing_are_refused(settings):
+    message = "epochs and batch_size must be at least 1|warmup must lie below epochs 2, got 2"
+    with pytest.raises(ValueError, match=message):
+        run(**settings, schedule="multi_step")

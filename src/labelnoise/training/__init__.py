@@ -1,5 +1,7 @@
 """Train a model on noisy labels: one loop, exact resume, and a record of what every sample did."""
 
+from labelnoise._types import Batch
+from labelnoise.training.augment import build_augment
 from labelnoise.training.checkpoint import load_checkpoint, save_checkpoint
 from labelnoise.training.fabric import Precision, open_fabric
 from labelnoise.training.loop import (
@@ -12,15 +14,19 @@ from labelnoise.training.loop import (
     train,
 )
 from labelnoise.training.progress import progress_bar
+from labelnoise.training.schedule import REGISTRY as SCHEDULES
 from labelnoise.training.schedule import build_schedule
 from labelnoise.training.seeds import child_generator, child_seed, seeded
 from labelnoise.training.split import split_validation
 
 __all__ = [
+    "SCHEDULES",
+    "Batch",
     "EpochMetrics",
     "NonFiniteLossError",
     "Precision",
     "TrainingResult",
+    "build_augment",
     "build_schedule",
     "child_generator",
     "child_seed",

@@ -7,9 +7,10 @@ business either. ``examples/plain_loop.py`` is the same in its barest form, and 
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 State = dict[str, Tensor]
 
+_CURE = "a lower learning rate is the usual cure"
 _EVALUATION_BATCH = 1024
 _STEPS_BETWEEN_CHECKS = 100  # how often the host looks whether a loss on the device has become NaN
 
@@ -100,6 +102,10 @@ def train(
     """
     if fabric.world_size != 1:
         raise ValueError(f"fabric must be of one process, got {fabric.world_size}")
+    if epochs < 1 or batch_size < 1:
+        raise ValueError(f"epochs and batch_size must be at least 1, got {epochs} and {batch_size}")
+    if objective.warmup >= epochs:
+        raise ValueError(f"the objective's warmup must lie below epochs {epochs}, got {objective.warmup}")
     for name, split in {"train": train, "validation": validation, "test": test}.items():
         if split is not None:
             _check(name, split, model)
@@ -111,13 +117,22 @@ def train(
     history: list[EpochMetrics] = []
     best_epoch, best_state = 0, _copy(model)
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule, "objective": objective}
+    # Not everything that makes a run what it is, but what tells a checkpoint of another one.
+    identity = {
+        "samples": len(train.labels),
+        "batch_size": batch_size,
+        "objective": repr(objective),
+        "schedule": schedule.state_dict(),  # before its first step: learning rate, milestones, length
+    }
 
     if checkpoint is not None and checkpoint.exists():
         state = load_checkpoint(checkpoint)
+        if state.get("identity") != identity:
+            raise ValueError(f"checkpoint {checkpoint} is of another run; delete it to start anew")
         for name, part in parts.items():
             part.load_state_dict(state[name])
         generator.set_state(state["generator"])
-        _set_global_random_state(state["random"])
+        _set_random_state(state["random"], fabric.device)
         history = [EpochMetrics(int(epoch), *rest) for epoch, *rest in state["history"].tolist()]
         best_epoch, best_state = state["best_epoch"], _to_device(state["best_state"], fabric.device)
         recorder.loss[: len(history)], recorder.margin[: len(history)] = state["loss"], state["margin"]
@@ -148,6 +163,8 @@ def train(
 
         validation_accuracy, validation_loss = evaluate(model, validation, fabric=fabric)
         test_accuracy = evaluate(model, test, fabric=fabric)[0] if test else float("nan")
+        if not math.isfinite(validation_loss):  # the last step of the epoch has ruined the weights
+            raise NonFiniteLossError(f"the validation loss became {validation_loss} after epoch {epoch}; {_CURE}")
         metrics = EpochMetrics(epoch, losses.mean().item(), validation_accuracy, validation_loss, test_accuracy)
         if not history or validation_accuracy > history[best_epoch - 1].validation_accuracy:
             best_epoch, best_state = epoch, _copy(model)
@@ -155,7 +172,8 @@ def train(
         objective.end_epoch(epoch, best_label_probability)
         if checkpoint is not None:
             state = {name: part.state_dict() for name, part in parts.items()}
-            state |= {"generator": generator.get_state(), "random": _global_random_state()}
+            state |= {"identity": identity}
+            state |= {"generator": generator.get_state(), "random": _random_state(fabric.device)}
             state |= {"history": torch.tensor(history, dtype=torch.float64)}
             state |= {"best_epoch": best_epoch, "best_state": best_state}
             state |= {"loss": recorder.loss[:epoch], "margin": recorder.margin[:epoch]}
@@ -199,14 +217,16 @@ def _check(name: str, data: Batch, model: nn.Module) -> None:
     if not n or len(data.inputs) != n or len(data.index) != n:
         lengths = (len(data.inputs), n, len(data.index))
         raise ValueError(f"{name}: inputs, labels and index must have one length above 0, got {lengths}")
-    if data.labels.dtype != torch.int64:
-        raise ValueError(f"{name}: labels must be int64 class indices, got {data.labels.dtype}")
-    if data.inputs.is_floating_point() and not data.inputs.isfinite().all():
+    if data.labels.dtype != torch.int64 or data.labels.ndim != 1:
+        raise ValueError(f"{name}: labels must be int64 of shape ({n},), got {data.labels.dtype} {data.labels.shape}")
+    if isinstance(data.inputs, Tensor) and not data.inputs.isfinite().all():
         row = int(data.inputs.flatten(1).isfinite().all(1).logical_not().nonzero()[0])
         raise ValueError(f"{name}: inputs must be finite, got NaN or infinity in row {row}")
     with torch.no_grad(), _eval_mode(model):
         device = next(model.parameters()).device
-        num_classes = model(data.inputs[:1].to(device)).shape[-1]
+        num_classes = model(data.inputs[torch.zeros(1, dtype=torch.int64)].to(device)).shape[-1]
+    if num_classes < 2:
+        raise ValueError(f"model must tell at least two classes apart, got {num_classes}")
     low, high = int(data.labels.min()), int(data.labels.max())
     if low < 0 or high >= num_classes:
         raise ValueError(f"{name}: labels must be within [0, {num_classes}), the model's classes, got {low} to {high}")
@@ -219,7 +239,7 @@ def _check_finite(losses: Tensor, epoch: int, objective: Objective) -> None:
         name = " ".join(repr(objective).split())
         raise NonFiniteLossError(
             f"the loss became {losses[step].item()} at epoch {epoch}, step {step + 1} of {len(losses)}, of {name}; "
-            "a lower learning rate is the usual cure"
+            f"{_CURE}"
         )
 
 
@@ -245,11 +265,12 @@ def _copy(model: nn.Module) -> State:
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
-def _global_random_state() -> dict[str, Any]:
-    """Dropout and friends draw from it."""
-    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
+def _random_state(device: torch.device) -> list[Tensor]:
+    """Of the generators that dropout and friends draw from."""
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
 
 
-def _set_global_random_state(state: dict[str, Any]) -> None:
-    torch.set_rng_state(state["cpu"])
-    torch.cuda.set_rng_state_all(state["cuda"])
+def _set_random_state(states: list[Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states[0])
+    for state in states[1:]:
+        torch.cuda.set_rng_state(state, device)

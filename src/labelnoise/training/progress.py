@@ -1,4 +1,4 @@
-"""A progress bar with time left, for a run or for many."""
+"""A progress bar with time left."""
 
 import contextlib
 from collections.abc import Callable, Generator
@@ -7,14 +7,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 
-@contextlib.contextmanager
-def progress_bar(description: str, total: int) -> Generator[Callable[..., None]]:
-    """Show a bar of ``total`` steps on stderr; each call of what is yielded, whatever its arguments, advances it.
-
-    >>> with progress_bar("training", total=2) as advance:
-    ...     advance()
-    ...     advance()
-    """
+def open_progress() -> Progress:
+    """A rich progress display on stderr: what, how far, time spent and time left."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -23,6 +17,17 @@ def progress_bar(description: str, total: int) -> Generator[Callable[..., None]]
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=False) as progress:
+    return Progress(*columns, console=Console(stderr=True))
+
+
+@contextlib.contextmanager
+def progress_bar(description: str, total: int) -> Generator[Callable[..., None]]:
+    """Show a bar of ``total`` steps; each call of what is yielded, whatever its arguments, advances it.
+
+    >>> with progress_bar("training", total=2) as advance:
+    ...     advance()
+    ...     advance()
+    """
+    with open_progress() as progress:
         task = progress.add_task(description, total=total)
         yield lambda *_: progress.advance(task)

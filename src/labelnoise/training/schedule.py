@@ -27,7 +27,7 @@ def cosine(optimizer: Optimizer, *, epochs: int, steps_per_epoch: int) -> LRSche
 
 
 def one_cycle(optimizer: Optimizer, *, epochs: int, steps_per_epoch: int, warmup_fraction: float = 0.3) -> LRScheduler:
-    """Let the rate rise to its full value for ``warmup_fraction`` of the steps, then fall (Smith 2018, arXiv 1803.09820)."""
+    """Let the rate rise to its full value for ``warmup_fraction`` of the steps, then fall (Smith, arXiv 1803.09820)."""
     return OneCycleLR(
         optimizer,
         max_lr=[group["lr"] for group in optimizer.param_groups],

@@ -24,6 +24,6 @@ def child_generator(seed: int, stream: str) -> torch.Generator:
 @contextlib.contextmanager
 def seeded(seed: int, stream: str) -> Generator[None]:
     """Draw from ``stream`` whatever inside draws from torch's global state (initial weights), then restore it."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU
         torch.manual_seed(child_seed(seed, stream))
         yield

@@ -27,7 +27,8 @@ def split_validation(
         raise ValueError(f"fraction must leave samples on both sides of the split, got {fraction} of {n}")
     shuffled = torch.randperm(n, generator=generator)
     by_label = shuffled[labels[shuffled].argsort(stable=True)]
-    evenly = ((torch.arange(held_out) + 0.5) * (n / held_out)).long()
+    start = torch.rand(1, generator=generator, dtype=torch.float64)  # else rare labels always fall on the same side
+    evenly = ((torch.arange(held_out) + start) * (n / held_out)).long().clamp(max=n - 1)
     is_validation = torch.zeros(n, dtype=torch.bool)
     is_validation[by_label[evenly]] = True
     return is_validation.logical_not().nonzero().squeeze(1), is_validation.nonzero().squeeze(1)

@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from labelnoise import objectives
-from labelnoise._types import Batch
 from labelnoise.audit import audit_record
 from labelnoise.datasets import digits
 from labelnoise.models import MLP
 from labelnoise.noise import symmetric
 from labelnoise.training import (
+    Batch,
     build_schedule,
     child_generator,
     open_fabric,

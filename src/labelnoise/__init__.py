@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from labelnoise.tasks import demo as demo
+    from labelnoise.tasks import study as study
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "demo"]
+__all__ = ["__version__", "demo", "study"]
 
 
 def __getattr__(name: str) -> Any:

@@ -27,6 +27,26 @@ def build(kind: str, registry: Mapping[str, Callable[..., T]], name: str, settin
     return registry[name](**settings)
 
 
+def resolve(
+    kind: str, registry: Mapping[str, Callable[..., Any]], name: str, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """``settings`` with the defaults of what they leave out, checked by name: a default may change, a result may not.
+
+    >>> def power(base, exponent=2): ...
+    >>> resolve("function", {"power": power}, "power", {})
+    {'exponent': 2}
+    """
+    check_name(kind, name, registry)
+    parameters = inspect.signature(registry[name]).parameters
+    for setting in settings:
+        check_name(f"setting of {name}", setting, parameters)
+    defaults = {setting: parameter.default for setting, parameter in parameters.items()}
+    plain = {
+        setting: value for setting, value in defaults.items() if isinstance(value, bool | int | float | str | tuple)
+    }
+    return {**plain, **settings}
+
+
 def exported_classes(namespace: Mapping[str, Any], exports: Iterable[str], *, suffix: str) -> dict[str, Any]:
     """The exported classes by command-line name: with suffix ``Loss``, ``TruncatedGCELoss`` is ``truncated_gce``."""
     classes = [namespace[name] for name in exports if inspect.isclass(namespace.get(name))]

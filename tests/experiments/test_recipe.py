@@ -2,16 +2,29 @@ from importlib.resources import files
 
 import pytest
 
-from labelnoise.experiments import load_recipe, parse_recipe
+from labelnoise.experiments import load_recipe, parse_recipe, recipe_names
 
 DIGITS = (files("labelnoise.experiments") / "recipes" / "digits.toml").read_text()
 
 
-def test_the_packaged_recipe_is_whole():
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_packaged_recipe_is_valid(name):
+    assert load_recipe(name).title
+
+
+def test_defaults_are_written_out_so_that_a_later_version_cannot_change_a_result():
     recipe = load_recipe("digits")
     assert [loss.name for loss in recipe.losses] == ["cce", "mae", "gce", "pruned_gce"]
-    assert recipe.losses[2].settings == {"q": 0.7}
-    assert recipe.rates == [0.2, 0.4]
+    assert recipe.losses[3].settings.items() >= {"q": 0.7, "k": 0.5, "update": "exact", "average": "batch"}.items()
+    assert recipe.schedule.settings == {"milestones": (), "gamma": 0.1}
+
+
+def test_changes_reach_into_tables_and_lists():
+    recipe = load_recipe("digits", {"epochs": 3, "model.hidden": [8], "losses.2.q": 0.5, "noises.0.rates": [0.3]})
+    assert recipe.epochs == 3
+    assert recipe.model.settings == {"hidden": [8]}
+    assert recipe.losses[2].settings["q"] == 0.5
+    assert recipe.noises[0].rates == [0.3]
 
 
 @pytest.mark.parametrize(
@@ -19,9 +32,16 @@ def test_the_packaged_recipe_is_whole():
     [
         ("epochs = 80", "epoch = 80", "unknown setting 'epoch'; did you mean 'epochs'"),
         ("epochs = 80", "epochs = 'many'", "recipe setting epochs: .*valid integer.* got 'many'"),
-        ("rates = [0.2, 0.4]", "rates = [0.2, 1.4]", "recipe setting rates.1: .*less than or equal to 1, got 1.4"),
-        ("at_rate = 0.4", "", "recipe setting learning_rate.at_rate: Field required"),
+        ("epochs = 80", "epochs = -80", "recipe setting epochs: .*greater than or equal to 1, got -80"),
+        ("rates = [0.2, 0.4]", "rates = [0.2, 1.4]", "setting noises.0.rates.1: .*less than or equal to 1, got 1.4"),
+        ("at_rate = 0.4", "", "recipe setting learning_rate.*at_rate: Field required"),
         ("epochs = 80", "epochs = ", "recipe is not TOML: .*line"),
+        ('"mae"', '"maee"', "unknown loss 'maee'; did you mean 'mae'"),
+        ("warmup = 60", "warmpu = 60", "unknown setting of pruned_gce 'warmpu'; did you mean 'warmup'"),
+        ('"mlp"', '"mmp"', "unknown model 'mmp'; did you mean 'mlp'"),
+        ('"symmetric"', '"symetric"', "unknown noise model 'symetric'; did you mean 'symmetric'"),
+        ('"multi_step"', '"multistep"', "unknown schedule 'multistep'; did you mean 'multi_step'"),
+        ('"digits"', '"digit"', "unknown data set 'digit'; did you mean 'digits'"),
     ],
 )
 def test_mistakes_are_named_in_one_line(old, new, message):
@@ -32,6 +52,15 @@ def test_mistakes_are_named_in_one_line(old, new, message):
     assert "\n" not in str(error.value)
 
 
-def test_an_unknown_recipe_suggests_the_nearest():
-    with pytest.raises(ValueError, match="unknown recipe 'digit'; did you mean 'digits'"):
-        load_recipe("digit")
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("digit", {}, "unknown recipe 'digit'; did you mean 'digits'"),
+        ("no/such.toml", {}, "recipe no/such.toml cannot be read: No such file"),
+        ("digits", {"losses.9.q": 1.0}, "the recipe has no setting 'losses.9.q'"),
+        ("digits", {"epoch": 1}, "unknown setting 'epoch'; did you mean 'epochs'"),
+    ],
+)
+def test_what_is_not_there_is_named(name, changes, message):
+    with pytest.raises(ValueError, match=message):
+        load_recipe(name, changes)

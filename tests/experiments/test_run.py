@@ -5,15 +5,32 @@ import pytest
 import torch
 
 from labelnoise import datasets
-from labelnoise.experiments import choose_learning_rate, execute, load_recipe, read_all, study_runs, tuning_runs
-from labelnoise.runs import Run
+from labelnoise.experiments import (
+    choose_learning_rate,
+    chooser,
+    execute,
+    load_data,
+    load_recipe,
+    read_all,
+    study_runs,
+    tuning_runs,
+)
+from labelnoise.runs import Part, Run
 
 run_module = importlib.import_module("labelnoise.experiments.run")
+problem_module = importlib.import_module("labelnoise.experiments.problem")
 
 
 @pytest.fixture
 def recipe():
-    return load_recipe("digits").model_copy(update={"epochs": 2, "rates": [0.4]})
+    return load_recipe("digits", {"epochs": 2, "noises.0.rates": [0.4], "losses.3.warmup": 1, "losses.3.k": 0.01})
+
+
+def configs(recipe, learning_rate=0.01):
+    """The runs of the recipe, seed by seed."""
+    rates = {loss.label: learning_rate for loss in recipe.losses}
+    runs = study_runs(recipe, load_data(recipe.dataset)[1], learning_rates=rates)
+    return [[run for run in runs if run.seed == seed] for seed in range(recipe.seeds)]
 
 
 def checksum(*tensors):
@@ -48,11 +65,11 @@ def what_it_sees(config, root, monkeypatch):
 def test_losses_and_learning_rates_see_the_same_data_in_the_same_order_from_the_same_start(
     recipe, tmp_path, monkeypatch
 ):
-    configs = [*study_runs(recipe, 0.01, [0]), *study_runs(recipe, 0.1, [0])[:1]]
-    first, *others = [what_it_sees(config, tmp_path, monkeypatch) for config in configs]
+    runs = [*configs(recipe)[0], configs(recipe, 0.1)[0][0]]
+    first, *others = [what_it_sees(config, tmp_path, monkeypatch) for config in runs]
     assert len(others) == 4
     assert all(other == first for other in others)
-    other_seed = what_it_sees(study_runs(recipe, 0.01, [1])[0], tmp_path, monkeypatch)
+    other_seed = what_it_sees(configs(recipe)[1][0], tmp_path, monkeypatch)
     assert all(other_seed[name] != first[name] for name in first)
 
 
@@ -61,33 +78,35 @@ def test_a_poisoned_test_set_changes_no_choice(recipe, tmp_path, monkeypatch):
     wrong = digits._replace(test=digits.test._replace(labels=(digits.test.labels + 1) % 10))
     chosen = []
     for name, data in {"right": digits, "poisoned": wrong}.items():
-        monkeypatch.setitem(datasets.REGISTRY, "digits", lambda data=data: data)
-        configs = tuning_runs(recipe, [0])
-        for config in configs:
-            execute(config, tmp_path / name)
-        runs = read_all(configs, tmp_path / name)
-        weights = [(tmp_path / name / c.run_id / "weights.safetensors").read_bytes() for c in configs]
+        monkeypatch.setattr(problem_module.datasets, "load", lambda *_, data=data, **__: data)
+        problem_module._load_data.cache_clear()
+        tuning = tuning_runs(recipe, load_data(recipe.dataset)[1], loss=chooser(recipe))
+        for config in tuning:
+            execute(config, tmp_path / name / "runs")
+        runs = read_all(tuning, tmp_path / name)
+        weights = [(tmp_path / name / "runs" / c.run_id / "weights.safetensors").read_bytes() for c in tuning]
         chosen.append((choose_learning_rate(runs), [run.metrics["best_epoch"] for run in runs], weights))
+    problem_module._load_data.cache_clear()
     assert chosen[0] == chosen[1]
 
 
 def test_a_finished_run_is_not_touched(recipe, tmp_path, monkeypatch):
-    config = study_runs(recipe, 0.01, [0])[0]
+    config = configs(recipe)[0][0]
     execute(config, tmp_path)
     monkeypatch.setattr(run_module, "train", None)
     execute(config, tmp_path)
 
 
 def test_other_data_than_the_config_names_are_refused(recipe, tmp_path):
-    config = study_runs(recipe, 0.01, [0])[0].model_copy(update={"dataset_checksum": "0" * 64})
+    config = configs(recipe)[0][0].model_copy(update={"dataset_checksum": "0" * 64})
     with pytest.raises(ValueError, match=r"dataset digits has checksum .*, the run wants 000"):
         execute(config, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_the_truth_in_a_run_is_the_noise_that_was_drawn(recipe, tmp_path):
-    config = study_runs(recipe, 0.01, [3])[0]
-    execute(config, tmp_path)
+    config = configs(recipe)[3][0]
+    execute(config, tmp_path / "runs")
     (run,) = read_all([config], tmp_path)
     record = run.samples.record
     true = torch.full((1797,), -1)
@@ -100,8 +119,39 @@ def test_the_truth_in_a_run_is_the_noise_that_was_drawn(recipe, tmp_path):
 
 def test_the_learning_rate_is_that_of_the_highest_mean_and_the_smallest_of_a_tie(recipe):
     def run(rate, accuracy):
-        config = tuning_runs(recipe, [0])[0].model_copy(update={"learning_rate": rate})
+        config = configs(recipe, rate)[0][0]
         return Run(config, {}, {"validation_accuracy_best": accuracy}, 0.0, [], None)
 
     assert choose_learning_rate([run(0.1, 0.6), run(0.3, 0.9), run(0.1, 0.8), run(0.3, 0.4)]) == 0.1
     assert choose_learning_rate([run(0.3, 0.5), run(0.1, 0.5)]) == 0.1
+
+
+@pytest.mark.parametrize("transition", ["true", "estimated"])
+def test_forward_correction_gets_the_matrix_it_is_promised(transition, tmp_path, monkeypatch):
+    recipe = load_recipe("digits", {"epochs": 8, "seeds": 1, "losses": [{"name": "forward", "transition": transition}]})
+    config = configs(recipe)[0][-1]
+    matrices = []
+    forward = run_module.ForwardLoss
+    monkeypatch.setattr(run_module, "ForwardLoss", lambda matrix: matrices.append(matrix) or forward(matrix))
+    execute(config, tmp_path)
+    (matrix,) = matrices
+    assert matrix.sum(1) == pytest.approx(torch.ones(10))
+    expected = torch.full((10, 10), 0.4 / 9).fill_diagonal_(0.6)
+    # The true matrix to rounding; an estimate by eight epochs on 115 images a class to a tenth or two.
+    assert (matrix - expected).abs().mean().item() < (1e-6 if transition == "true" else 0.1)
+
+
+def test_a_stratified_choice_of_the_training_data_is_the_same_for_every_seed(recipe):
+    recipe = recipe.model_copy(update={"train_samples": 500})
+    chosen = []
+    for config in (configs(recipe)[0][0], configs(recipe)[1][0]):
+        problem = problem_module.load_problem(config)
+        chosen.append(torch.cat([problem.training.index, problem.validation.index]).sort().values)
+    assert len(chosen[0]) == 500
+    assert torch.equal(*chosen)
+
+
+def test_features_of_what_is_no_text_are_refused(recipe, tmp_path):
+    config = configs(recipe)[0][0].model_copy(update={"features": Part(name="tfidf")})
+    with pytest.raises(ValueError, match="features tfidf are for texts, digits has none"):
+        execute(config, tmp_path)

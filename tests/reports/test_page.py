@@ -1,17 +1,19 @@
 """Escaping; what the page holds is tested where it is made, in tests/tasks/test_demo.py."""
 
 from labelnoise import datasets
-from labelnoise.experiments import execute, load_recipe, read_all, study_runs
+from labelnoise.experiments import execute, load_data, load_recipe, read_all, study_runs
 from labelnoise.reports import study_page
 
 
 def test_names_from_data_and_titles_are_escaped(tmp_path):
     hostile = "<script>alert(1)</script>"
-    configs = study_runs(load_recipe("digits").model_copy(update={"epochs": 1}), 0.01, [0])
+    recipe = load_recipe("digits", {"epochs": 2, "seeds": 1, "losses.3.warmup": 1, "losses.3.k": 0.01})
+    rates = {loss.label: 0.01 for loss in recipe.losses}
+    configs = study_runs(recipe, load_data(recipe.dataset)[1], learning_rates=rates)
     for config in configs:
-        execute(config, tmp_path)
+        execute(config, tmp_path / "runs")
     runs = read_all(configs, tmp_path)
     data = datasets.load("digits")._replace(class_names=(hostile,) * 10)
-    page = study_page(runs, data, title=hostile, command=hostile, learning_rates={0.01: 0.5}, gallery=runs[0])
+    page = study_page(runs, [], data, title=hostile, command=hostile, chosen_by={hostile: {0.01: 0.5}})
     assert "<script" not in page
     assert page.count("&lt;script&gt;") >= 3

@@ -8,7 +8,8 @@ from labelnoise.runs import Run
 
 
 def runs(seeds):
-    configs = study_runs(load_recipe("digits"), 0.01, range(seeds))
+    recipe = load_recipe("digits", {"seeds": seeds})
+    configs = study_runs(recipe, "checksum", learning_rates={loss.label: 0.01 for loss in recipe.losses})
     return [
         Run(
             config,
@@ -30,7 +31,12 @@ def runs(seeds):
 def test_a_summary_a_rate_and_loss_with_mean_and_spread_over_the_seeds():
     summaries = summarise(runs(3))
     assert len(summaries) == 8
-    assert (summaries[0].rate, summaries[0].loss, summaries[0].seeds) == (0.2, "cce", 3)
+    assert (summaries[0].noise, summaries[0].rate, summaries[0].loss, summaries[0].seeds) == (
+        "symmetric",
+        0.2,
+        "cce",
+        3,
+    )
     assert summaries[0].best == (fmean([0.9, 0.91, 0.92]), stdev([0.9, 0.91, 0.92]))
     assert summaries[0].best.percent() == "91.0 ± 1.0"
 

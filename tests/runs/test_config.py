@@ -4,7 +4,7 @@ from pydantic import ValidationError
 from labelnoise.runs import RunConfig
 
 SETTINGS = {
-    "dataset": "digits",
+    "dataset": {"name": "digits"},
     "dataset_checksum": "abc",
     "noise": {"name": "symmetric"},
     "rate": 0.4,
@@ -30,14 +30,17 @@ def test_the_id_is_a_function_of_every_setting():
         **{name: value + 1 for name, value in SETTINGS.items() if isinstance(value, int)},
         **{name: value / 2 for name, value in SETTINGS.items() if isinstance(value, float) and value},
         "weight_decay": 0.1,
-        "dataset": "other",
+        "train_samples": 100,
+        "features": {"name": "tfidf"},
+        "augment": {"name": "crop"},
+        "nesterov": True,
         "dataset_checksum": "abd",
         "precision": "bf16-mixed",
-        **{name: {"name": "other"} for name in ("noise", "schedule")},
+        **{name: {"name": "other"} for name in ("dataset", "noise", "schedule")},
         "loss": {"name": "gce", "q": 0.6},
         "model": {"name": "mlp", "hidden": [9]},
     }
-    assert changes.keys() == SETTINGS.keys()
+    assert changes.keys() == RunConfig.model_fields.keys()
     ids = {RunConfig(**SETTINGS | {name: value}).run_id for name, value in changes.items()}
     assert len(ids | {config.run_id}) == len(changes) + 1
 

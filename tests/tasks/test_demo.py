@@ -102,10 +102,11 @@ def test_the_report_is_one_file_with_everything_in_it(out):
     assert not {"script", "link", "iframe"} & set(page.tags)
     assert "@import" not in text
     assert "url(http" not in text
-    assert page.tags.count("svg") == 8  # bars 2, curves 2, loss and gradient 2, bounded sums 2
+    assert page.tags.count("svg") == 10  # bars, curves, belief, loss and gradient, bounded sums: two each
     assert page.tags.count("img") == 40
     assert page.tags.count("tr") == 1 + 8
-    for caption in ("last epoch", "20% of the labels wrong", "gradient (L1 norm over the logits)", "100 classes"):
+    captions = ("last epoch", "symmetric, 20%", "mean p of the given label", "gradient (L1 norm", "100 classes")
+    for caption in captions:
         assert caption in text
     assert len(re.findall(r"\d\d\.\d ± \d+\.\d", text)) == 8 * 5
 
@@ -116,7 +117,7 @@ def command(*arguments):
 
 def test_the_command_prints_the_table_and_where_the_report_lies(out):
     done = subprocess.run(command("demo", "--out", out), capture_output=True, text=True, check=True)
-    assert len(re.findall(r"│ [24]0% ", done.stdout)) == 8
+    assert len(re.findall(r"symmetric [24]0% +\w+ +\d\d\.\d ± ", done.stdout)) == 8
     assert f"Report: {out / 'report.html'}" in done.stdout.replace("\n", "")
 
 

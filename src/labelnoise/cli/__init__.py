@@ -2,7 +2,9 @@
 
 import typer
 
+from labelnoise.cli.data import data
 from labelnoise.cli.demo import demo
+from labelnoise.cli.study import study
 
 _INTERRUPTED = 130  # how typer ends on Ctrl-C
 
@@ -12,8 +14,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.callback()(lambda: None)  # keeps `demo` a command of its own while it is the only one
 app.command()(demo)
+app.add_typer(study, name="study")
+app.add_typer(data, name="data")
 
 
 def main() -> None:
@@ -23,6 +26,9 @@ def main() -> None:
     except ValueError as error:
         typer.echo(f"labelnoise: {' '.join(str(error).split())}", err=True)
         raise SystemExit(2) from None
+    except ChildProcessError as error:
+        typer.echo(f"labelnoise: {error}", err=True)
+        raise SystemExit(1) from None
     except SystemExit as end:
         if end.code == _INTERRUPTED:
             typer.echo("labelnoise: interrupted; the same command goes on from the last finished epoch", err=True)

@@ -11,25 +11,10 @@ def demo(
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds.")] = 5,
 ) -> None:
     """Train digits with wrong labels by four losses, and find the wrong labels. Under a minute."""
-    from rich.console import Console
-    from rich.table import Table
-
+    from labelnoise.cli._table import print_summaries
     from labelnoise.tasks import demo as task
 
     result = task(out, seeds=seeds)
-    table = Table(
-        "labels wrong", "loss", "best epoch, %", "last epoch, %", "errors found, %", "flags right, %",
-        title=f"Test accuracy, mean ± std over {seeds} seeds; learning rate {result.learning_rate}",
-    )  # fmt: skip
-    for row in result.summaries:
-        table.add_row(
-            f"{row.rate:.0%}",
-            row.loss,
-            row.best.percent(),
-            row.last.percent(),
-            row.recall.percent(),
-            row.precision.percent(),
-            end_section=row.loss == result.summaries[-1].loss,
-        )
-    Console().print(table)
+    print_summaries(result.summaries)
+    typer.echo(f"Learning rate of all, chosen by noisy validation: {result.learning_rate}")
     typer.echo(f"Report: {result.report}")

@@ -1,77 +1,150 @@
 """A recipe: a study as one TOML file, validated before anything runs."""
 
 import tomllib
+from collections.abc import Callable, Mapping
 from importlib.resources import files
-from typing import Annotated
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from labelnoise import _registry
+from labelnoise import _registry, datasets, losses, models, noise, objectives
 from labelnoise.runs import Part
-from labelnoise.training import Precision
+from labelnoise.training import SCHEDULES, Precision
 
 Rate = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class NoiseGrid(Part):
+    """A noise model with its settings, and the rates it is tried at."""
+
+    rates: list[Rate] = Field(min_length=1)
 
 
 class LearningRate(BaseModel):
     """One learning rate for all losses, chosen by the noisy validation accuracy of one of them at one noise rate."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    candidates: list[Annotated[float, Field(gt=0)]] = Field(min_length=1)
+    candidates: list[Positive] = Field(min_length=1)
     chosen_by: str
     at_rate: Rate
+    """Of the recipe's first noise model."""
     seeds: int = Field(ge=1)
     """How many of the study's seeds take part in the choice."""
+    each_loss: bool = False
+    """Whether a second table gives every loss the learning rate that its own noisy validation chooses."""
 
 
 class Recipe(BaseModel):
-    """Data x noise x rate x loss, trained alike; the seeds are chosen when it is run."""
+    """Data x noise x rate x loss x seed, all trained alike."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     title: str
-    dataset: str
+    dataset: Part
+    train_samples: int | None = None
+    features: Part | None = None
     model: Part
-    noise: Part
-    rates: list[Rate] = Field(min_length=1)
+    augment: Part | None = None
+    noises: list[NoiseGrid] = Field(min_length=1)
     losses: list[Part] = Field(min_length=1)
-    epochs: int
-    batch_size: int
-    momentum: float
-    weight_decay: float
+    seeds: int = Field(ge=1)
+    """Number of seeds, from 0."""
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: Positive | LearningRate
+    momentum: float = Field(ge=0, lt=1)
+    nesterov: bool = False
+    weight_decay: float = Field(ge=0)
     schedule: Part
-    validation_fraction: float
+    validation_fraction: float = Field(gt=0, lt=1)
     precision: Precision
-    learning_rate: LearningRate
 
 
-def load_recipe(name: str) -> Recipe:
-    """The packaged recipe called ``name``.
+def recipe_names() -> list[str]:
+    """The packaged recipes, such as ``digits`` and ``paper/cifar10``."""
+
+    def below(folder: Traversable, prefix: str) -> list[str]:
+        names: list[str] = []
+        for entry in folder.iterdir():
+            if entry.is_dir():
+                names += below(entry, f"{prefix}{entry.name}/")
+            elif entry.name.endswith(".toml"):
+                names.append(prefix + entry.name.removesuffix(".toml"))
+        return sorted(names)
+
+    return below(_packaged(), "")
+
+
+def load_recipe(name: str, changes: dict[str, Any] | None = None) -> Recipe:
+    """The packaged recipe called ``name``, or the TOML file of that path, with ``changes`` to its settings.
 
     Raises:
         ValueError: no such recipe, or one with an error: the message says where and what is allowed.
     """
-    folder = files("labelnoise.experiments") / "recipes"
-    known = [entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")]
-    _registry.check_name("recipe", name, known)
-    return parse_recipe((folder / f"{name}.toml").read_text())
+    if name.endswith(".toml"):
+        try:
+            text = Path(name).read_text()
+        except OSError as error:
+            raise ValueError(f"recipe {name} cannot be read: {error.strerror}") from None
+    else:
+        _registry.check_name("recipe", name, recipe_names())
+        text = (_packaged() / f"{name}.toml").read_text()
+    return parse_recipe(text, changes)
 
 
-def parse_recipe(text: str) -> Recipe:
-    """A recipe from TOML.
+def parse_recipe(text: str, changes: dict[str, Any] | None = None) -> Recipe:
+    """A recipe from TOML; ``changes`` maps dotted names such as ``model.hidden`` or ``losses.0.q`` to values.
 
-    >>> parse_recipe("epoch = 3")
+    >>> parse_recipe("epoch = 3")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    ValueError: unknown setting 'epoch'; did you mean 'epochs'? (one of: batch_size, dataset, ..., weight_decay)
+    ValueError: unknown setting 'epoch'; did you mean 'epochs'? (one of: augment, ...)
     """
     try:
         settings = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"recipe is not TOML: {error}") from None
+    for name, value in (changes or {}).items():
+        _change(settings, name, value)
     for key in settings:
         _registry.check_name("setting", key, Recipe.model_fields)
     try:
-        return Recipe(**settings)
+        recipe = Recipe(**settings)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = max(error.errors(), key=lambda e: len(e["loc"]))  # of alternatives the one that came furthest
         where = ".".join(str(part) for part in first["loc"])
         raise ValueError(f"recipe setting {where}: {first['msg']}, got {first['input']!r}") from None
+    return _resolved(recipe)
+
+
+def _resolved(recipe: Recipe) -> Recipe:
+    """With every default written out, once all names are known to be registered."""
+
+    def resolve(kind: str, registry: Mapping[str, Callable[..., Any]], part: Part, **more: Any) -> Any:
+        return type(part)(name=part.name, **more, **_registry.resolve(kind, registry, part.name, part.settings))
+
+    losses_known = {**losses.REGISTRY, **objectives.REGISTRY}
+    return recipe.model_copy(
+        update={
+            "dataset": resolve("data set", datasets.REGISTRY, recipe.dataset),
+            "model": resolve("model", models.REGISTRY, recipe.model),
+            "schedule": resolve("schedule", SCHEDULES, recipe.schedule),
+            "losses": [resolve("loss", losses_known, loss) for loss in recipe.losses],
+            "noises": [resolve("noise model", noise.REGISTRY, grid, rates=grid.rates) for grid in recipe.noises],
+        }
+    )
+
+
+def _change(settings: Any, name: str, value: Any) -> None:
+    *parents, last = (int(part) if part.isdigit() else part for part in name.split("."))
+    try:
+        for part in parents:
+            settings = settings[part]
+        settings[last] = value
+    except (KeyError, IndexError, TypeError):
+        raise ValueError(f"the recipe has no setting {name!r}") from None
+
+
+def _packaged() -> Traversable:
+    return files("labelnoise.experiments") / "recipes"

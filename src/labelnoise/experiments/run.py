@@ -1,21 +1,26 @@
-"""One run: data, noise, split, model, objective, training, audit, folder."""
+"""One run: problem, model, objective, training, audit, folder."""
 
 import time
 from pathlib import Path
 
 import torch
+from torch import nn
 
-from labelnoise import datasets, metrics, models, noise, objectives
-from labelnoise._types import Batch
-from labelnoise.audit import audit_record
-from labelnoise.runs import RunConfig, RunFolder, Samples
+from labelnoise import metrics, models, objectives
+from labelnoise.audit import anchor_transition, audit_record
+from labelnoise.experiments.problem import Problem, load_problem
+from labelnoise.losses import ForwardLoss
+from labelnoise.models import Normalize
+from labelnoise.objectives import Objective, Stateless
+from labelnoise.runs import Part, RunConfig, RunFolder, Samples
 from labelnoise.training import (
+    TrainingResult,
+    build_augment,
     build_schedule,
     child_generator,
     open_fabric,
     predict,
     seeded,
-    split_validation,
     train,
 )
 
@@ -33,61 +38,12 @@ def execute(config: RunConfig, root: Path, *, device: str = "cpu") -> None:
     if folder.is_finished:
         return
     start = time.perf_counter()
-    data = datasets.load(config.dataset)
-    if data.checksum != config.dataset_checksum:
-        raise ValueError(f"dataset {data.name} has checksum {data.checksum}, the run wants {config.dataset_checksum}")
-    folder.open()
-    num_classes = len(data.class_names)
-    corrupt = noise.build(config.noise.name, rate=config.rate, num_classes=num_classes, **config.noise.settings)
-    noisy = corrupt(data.train.labels, generator=child_generator(config.seed, "noise"))
-    rows, held_out = split_validation(
-        noisy.labels, fraction=config.validation_fraction, generator=child_generator(config.seed, "split")
-    )
-    given = Batch(data.train.inputs, noisy.labels, data.train.index)
-    training = given.take(rows)
-
-    with seeded(config.seed, "weights"):
-        model = models.build(
-            config.model.name,
-            input_shape=data.train.inputs.shape[1:],
-            num_classes=num_classes,
-            **config.model.settings,
-        )
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=config.learning_rate,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-    )
-    steps_per_epoch = -(-len(rows) // config.batch_size)
-    fabric = open_fabric(device, config.precision)
-    with seeded(config.seed, "layers"):  # dropout and the like
-        result = train(
-            model,
-            objectives.build(
-                config.loss.name, num_samples=len(rows), class_names=data.class_names, **config.loss.settings
-            ),
-            training,
-            given.take(held_out),
-            data.test,
-            fabric=fabric,
-            optimizer=optimizer,
-            schedule=build_schedule(
-                config.schedule.name,
-                optimizer,
-                epochs=config.epochs,
-                steps_per_epoch=steps_per_epoch,
-                **config.schedule.settings,
-            ),
-            epochs=config.epochs,
-            batch_size=config.batch_size,
-            generator=child_generator(config.seed, "order"),
-            checkpoint=folder.checkpoint,
-        )
-    inputs = training.inputs.to(fabric.device)
-    predicted = predict(model, result.best_state, inputs, fabric=fabric).argmax(1).cpu()
+    problem = load_problem(config)
+    objective = _build_objective(config, problem, folder, device)
+    model, result = _train(config, problem, objective, folder, folder.checkpoint, device)
+    predicted = _predict(config, model, result, problem, device).argmax(1)
     audit = audit_record(result.record)
-    wrong = noisy.flipped[rows]
+    wrong = problem.training.labels != problem.true_labels
     best, last = result.history[result.best_epoch - 1], result.history[-1]
     folder.finish(
         {
@@ -102,3 +58,81 @@ def execute(config: RunConfig, root: Path, *, device: str = "cpu") -> None:
         result.best_state,
         seconds=time.perf_counter() - start,
     )
+
+
+def _build_objective(config: RunConfig, problem: Problem, folder: RunFolder, device: str) -> Objective:
+    """The config's loss; the forward correction gets the true transition matrix, or one that a run of CCE estimates."""
+    loss = config.loss
+    if loss.name != "forward":
+        return objectives.build(
+            loss.name, num_samples=len(problem.true_labels), class_names=problem.class_names, **loss.settings
+        )
+    transition = loss.settings["transition"]
+    if transition == "true":
+        if problem.transition is None:
+            raise ValueError(f"noise {config.noise.name} has no transition matrix to correct by")
+        return Stateless(ForwardLoss(problem.transition.float()))
+    if transition != "estimated":
+        raise ValueError(f"transition must be 'true' or 'estimated', got {transition!r}")
+    plain = config.model_copy(update={"loss": Part(name="cce")})
+    model, result = _train(
+        plain, problem, objectives.build("cce", num_samples=0), folder, folder.path / "estimate.pt", device
+    )
+    return Stateless(ForwardLoss(anchor_transition(_predict(config, model, result, problem, device)).float()))
+
+
+def _train(
+    config: RunConfig, problem: Problem, objective: Objective, folder: RunFolder, checkpoint: Path, device: str
+) -> tuple[nn.Module, TrainingResult]:
+    training = problem.training
+    with seeded(config.seed, "weights"):
+        model = models.build(
+            config.model.name,
+            input_shape=training.inputs.shape[1:],
+            num_classes=len(problem.class_names),
+            **config.model.settings,
+        )
+    if isinstance(training.inputs, torch.Tensor) and training.inputs.dtype == torch.uint8:
+        model = nn.Sequential(Normalize.fit(training.inputs), model)
+    optimizer = torch.optim.SGD(
+        model.parameters(),
+        lr=config.learning_rate,
+        momentum=config.momentum,
+        nesterov=config.nesterov,
+        weight_decay=config.weight_decay,
+    )
+    schedule = build_schedule(
+        config.schedule.name,
+        optimizer,
+        epochs=config.epochs,
+        steps_per_epoch=-(-len(training.labels) // config.batch_size),
+        **config.schedule.settings,
+    )
+    augment = build_augment(config.augment.name, **config.augment.settings) if config.augment else None
+    fabric = open_fabric(device, config.precision)
+    folder.open()
+    with seeded(config.seed, "layers"):  # dropout and the like
+        result = train(
+            model,
+            objective,
+            training,
+            problem.validation,
+            problem.test,
+            fabric=fabric,
+            optimizer=optimizer,
+            schedule=schedule,
+            epochs=config.epochs,
+            batch_size=config.batch_size,
+            generator=child_generator(config.seed, "order"),
+            augment=augment,
+            checkpoint=checkpoint,
+        )
+    return model, result
+
+
+def _predict(
+    config: RunConfig, model: nn.Module, result: TrainingResult, problem: Problem, device: str
+) -> torch.Tensor:
+    """Class probabilities of the training samples under the best weights, on the CPU."""
+    fabric = open_fabric(device, config.precision)
+    return predict(model, result.best_state, problem.training.inputs.to(fabric.device), fabric=fabric).cpu()

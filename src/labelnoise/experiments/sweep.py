@@ -1,22 +1,31 @@
 """From a recipe to the runs it stands for."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from statistics import fmean
+from typing import Any
 
-from labelnoise import datasets
-from labelnoise.experiments.recipe import Recipe
+from labelnoise.experiments.recipe import LearningRate, Recipe
 from labelnoise.runs import Part, Run, RunConfig
 
 
-def tuning_runs(recipe: Recipe, seeds: Sequence[int]) -> list[RunConfig]:
-    """The runs that choose the learning rate: the recipe's chooser, at one noise rate, with every candidate."""
+def tuning_runs(recipe: Recipe, checksum: str, *, loss: Part) -> list[RunConfig]:
+    """The runs that choose the learning rate of ``loss``: every candidate at one noise rate."""
     rule = recipe.learning_rate
-    chooser = next((loss for loss in recipe.losses if loss.name == rule.chosen_by), Part(name=rule.chosen_by))
+    if not isinstance(rule, LearningRate):
+        raise ValueError(f"the recipe fixes the learning rate, to {rule}")
     return [
-        _config(recipe, chooser, rule.at_rate, candidate, seed, _checksum(recipe))
+        _config(recipe, checksum, Part(name=noise.name, **noise.settings), rule.at_rate, loss, candidate, seed)
+        for noise in recipe.noises[:1]
         for candidate in rule.candidates
-        for seed in seeds[: rule.seeds]
+        for seed in range(min(rule.seeds, recipe.seeds))
     ]
+
+
+def chooser(recipe: Recipe) -> Part:
+    """The loss whose noisy validation chooses the learning rate of all."""
+    rule = recipe.learning_rate
+    name = rule.chosen_by if isinstance(rule, LearningRate) else recipe.losses[0].name
+    return next((loss for loss in recipe.losses if loss.name == name), Part(name=name))
 
 
 def mean_validation_accuracy(runs: Sequence[Run]) -> dict[float, float]:
@@ -33,21 +42,22 @@ def choose_learning_rate(runs: Sequence[Run]) -> float:
     return max(accuracies, key=accuracies.__getitem__)
 
 
-def study_runs(recipe: Recipe, learning_rate: float, seeds: Iterable[int]) -> list[RunConfig]:
-    """Every noise rate x loss x seed."""
-    checksum = _checksum(recipe)
+def study_runs(recipe: Recipe, checksum: str, *, learning_rates: dict[str, float]) -> list[RunConfig]:
+    """Every noise model x rate x loss x seed; ``learning_rates`` is by the loss's label."""
     return [
-        _config(recipe, loss, rate, learning_rate, seed, checksum)
-        for rate in recipe.rates
+        _config(recipe, checksum, Part(name=noise.name, **noise.settings), rate, loss, learning_rates[loss.label], seed)
+        for noise in recipe.noises
+        for rate in noise.rates
         for loss in recipe.losses
-        for seed in seeds
+        for seed in range(recipe.seeds)
     ]
 
 
-def _checksum(recipe: Recipe) -> str:
-    return datasets.load(recipe.dataset).checksum
-
-
-def _config(recipe: Recipe, loss: Part, rate: float, learning_rate: float, seed: int, checksum: str) -> RunConfig:
-    shared = recipe.model_dump(include=RunConfig.model_fields.keys() - {"learning_rate"})
-    return RunConfig(**shared, loss=loss, rate=rate, learning_rate=learning_rate, seed=seed, dataset_checksum=checksum)
+def _config(
+    recipe: Recipe, checksum: str, noise: Part, rate: float, loss: Part, learning_rate: float, seed: int
+) -> RunConfig:
+    shared: dict[str, Any] = {
+        name: getattr(recipe, name) for name in Recipe.model_fields.keys() & RunConfig.model_fields.keys()
+    }
+    chosen: dict[str, Any] = {"noise": noise, "rate": rate, "loss": loss, "learning_rate": learning_rate, "seed": seed}
+    return RunConfig(**shared | chosen, dataset_checksum=checksum)

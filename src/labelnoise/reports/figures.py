@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from labelnoise.losses import GCELoss, gce_loss
 from labelnoise.losses.theory import gce_sum_bounds, sum_over_labels
-from labelnoise.reports.tables import summarise
+from labelnoise.reports.tables import loss_names, summarise
 from labelnoise.runs import Run
 
 _QS = (0.0, 0.4, 0.7, 1.0)
@@ -72,57 +72,76 @@ def bounded_sum(num_classes: int) -> str:
     return _svg(f"bounded-sum-{num_classes}", draw)
 
 
-def accuracy_by_epoch(runs: Sequence[Run], rate: float) -> str:
-    """Test accuracy by epoch at one noise rate, the band one standard deviation over the seeds."""
+def accuracy_by_epoch(runs: Sequence[Run], noise: str, rate: float) -> str:
+    """Test accuracy by epoch at one noise model and rate, the band one standard deviation over the seeds."""
 
     def draw(ax: Axes) -> None:
-        for colour, loss in _coloured_losses(runs):
-            curves = 100 * np.array(
-                [
-                    [metrics.test_accuracy for metrics in run.history]
-                    for run in runs
-                    if (run.config.rate, run.config.loss.name) == (rate, loss)
-                ]
-            )
+        for colour, (label, loss) in zip(cycle(_COLOURS), loss_names(runs).items(), strict=False):
+            chosen = [run for run in _at(runs, noise, rate) if run.config.loss.label == label]
+            if not chosen:
+                continue
+            curves = 100 * np.array([[metrics.test_accuracy for metrics in run.history] for run in chosen])
             mean, std = curves.mean(0), curves.std(0, ddof=1) if len(curves) > 1 else 0 * curves[0]
             epochs = np.arange(1, len(mean) + 1)
             ax.plot(epochs, mean, color=colour, label=loss)
             ax.fill_between(epochs, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
-        ax.set(title=f"{rate:.0%} of the labels wrong", xlabel="epoch", ylabel="test accuracy, %", ylim=(0, 100))
+        ax.set(title=f"{noise}, {rate:.0%}", xlabel="epoch", ylabel="test accuracy, %", ylim=(0, 100))
         ax.legend()
 
-    return _svg(f"accuracy-by-epoch-{rate}", draw)
+    return _svg(f"accuracy-by-epoch-{noise}-{rate}", draw)
+
+
+def belief_by_epoch(runs: Sequence[Run], noise: str, rate: float) -> str:
+    """Mean p_y of rightly (solid) and wrongly (dashed) labelled training samples by epoch: the paper's figure 1."""
+
+    def draw(ax: Axes) -> None:
+        for colour, (label, loss) in zip(cycle(_COLOURS), loss_names(runs).items(), strict=False):
+            chosen = [run for run in _at(runs, noise, rate) if run.config.loss.label == label]
+            if not chosen:
+                continue
+            for wrong, style in ((False, "-"), (True, "--")):
+                curves = [
+                    run.samples.record.label_probability[:, run.samples.wrong == wrong].mean(1).numpy()
+                    for run in chosen
+                ]
+                epochs = np.arange(1, len(curves[0]) + 1)
+                ax.plot(epochs, np.mean(curves, axis=0), style, color=colour, label=None if wrong else loss)
+        ax.set(title=f"{noise}, {rate:.0%}", xlabel="epoch", ylabel="mean p of the given label", ylim=(0, 1))
+        ax.legend()
+
+    return _svg(f"belief-by-epoch-{noise}-{rate}", draw)
 
 
 def accuracy_bars(runs: Sequence[Run], epoch: Literal["best", "last"]) -> str:
     """Test accuracy by loss and noise rate, at the best noisy-validation epoch or at the last."""
     summaries = summarise(runs)
-    rates = noise_rates(runs)
+    noises = noise_rates(runs)
 
     def draw(ax: Axes) -> None:
-        losses = _coloured_losses(runs)
+        losses = loss_names(runs).values()
         width = 0.8 / len(losses)
-        for position, (colour, loss) in enumerate(losses):
-            bars = [100 * np.array(getattr(row, epoch)) for row in summaries if row.loss == loss]
-            means, stds = zip(*bars, strict=True)
-            x = np.arange(len(rates)) + (position - (len(losses) - 1) / 2) * width
+        for position, (colour, loss) in enumerate(zip(cycle(_COLOURS), losses, strict=False)):
+            rows = [row for row in summaries if row.loss == loss]
+            means, stds = zip(*(100 * np.array(getattr(row, epoch)) for row in rows), strict=True)
+            groups = np.array([noises.index((row.noise, row.rate)) for row in rows])
+            x = groups + (position - (len(losses) - 1) / 2) * width
             drawn = ax.bar(x, means, width, yerr=stds, color=colour, label=loss, error_kw={"linewidth": 1})
             ax.bar_label(drawn, fmt="%.0f", label_type="center", color="white", fontsize=8)
-        ax.set_xticks(range(len(rates)), [f"{rate:.0%} wrong" for rate in rates])
+        ax.set_xticks(range(len(noises)), [f"{noise}\n{rate:.0%}" for noise, rate in noises])
         title = "best noisy-validation epoch" if epoch == "best" else "last epoch"
         ax.set(title=title, ylabel="test accuracy, %", ylim=(0, 125), yticks=range(0, 101, 20))
-        ax.legend(ncols=len(losses), loc="upper center", columnspacing=1, handlelength=1)
+        ax.legend(ncols=min(4, len(losses)), loc="upper center", columnspacing=1, handlelength=1)
 
     return _svg(f"accuracy-bars-{epoch}", draw)
 
 
-def noise_rates(runs: Sequence[Run]) -> list[float]:
-    """The rates of ``runs``, in their order."""
-    return list(dict.fromkeys(run.config.rate for run in runs))
+def noise_rates(runs: Sequence[Run]) -> list[tuple[str, float]]:
+    """The noise models and rates of ``runs``, in their order."""
+    return list(dict.fromkeys((run.config.noise.name, run.config.rate) for run in runs))
 
 
-def _coloured_losses(runs: Sequence[Run]) -> list[tuple[str, str]]:
-    return list(zip(cycle(_COLOURS), dict.fromkeys(run.config.loss.name for run in runs), strict=False))
+def _at(runs: Sequence[Run], noise: str, rate: float) -> list[Run]:
+    return [run for run in runs if (run.config.noise.name, run.config.rate) == (noise, rate)]
 
 
 def _svg(name: str, draw: Callable[[Axes], None]) -> str:

@@ -1,4 +1,4 @@
-"""Pictures of the samples whose labels look wrong, each with its given and its suggested label."""
+"""The samples whose labels look wrong, as pictures or texts, each with its given and its suggested label."""
 
 import base64
 import io
@@ -18,7 +18,9 @@ class Suspect(NamedTuple):
     """One sample of the gallery."""
 
     image: str
-    """A PNG as a data address, so that the page needs no other file."""
+    """A PNG as a data address, so that the page needs no other file; empty for a text."""
+    text: str
+    """Empty for an image."""
     sample: int
     """The row in the data set."""
     given: str
@@ -32,22 +34,27 @@ def suspects(run: Run, data: Dataset, *, count: int) -> list[Suspect]:
     ranked = audit_record(record).suspicion.argsort(descending=True, stable=True)[:count]
     position = {index: row for row, index in enumerate(data.train.index.tolist())}
     names: Sequence[str] = data.class_names
-    return [
-        Suspect(
-            image=_png(data.train.inputs[position[index]]),
-            sample=index,
-            given=names[int(record.labels[row])],
-            suggested=names[int(run.samples.predicted[row])],
-            true=names[int(data.train.labels[position[index]])],
+    shown: list[Suspect] = []
+    for row, index in zip(ranked.tolist(), record.index[ranked].tolist(), strict=True):
+        sample = data.train.inputs[position[index]]
+        is_text = isinstance(sample, str)
+        shown.append(
+            Suspect(
+                image="" if is_text else _png(sample),
+                text=sample if is_text else "",
+                sample=index,
+                given=names[int(record.labels[row])],
+                suggested=names[int(run.samples.predicted[row])],
+                true=names[int(data.true_labels[position[index]])],
+            )
         )
-        for row, index in zip(ranked.tolist(), record.index[ranked].tolist(), strict=True)
-    ]
+    return shown
 
 
 def _png(pixels: Tensor) -> str:
-    """A grey image from (1, h, w) of any range."""
+    """A grey or coloured image from (1 or 3, h, w) of any range."""
     low, high = pixels.aminmax()
-    grey = ((pixels[0] - low) / (high - low) * 255).to(torch.uint8).numpy()
+    bright = ((pixels.float() - low) / (high - low).clamp(min=1e-9) * 255).to(torch.uint8)
     file = io.BytesIO()
-    Image.fromarray(grey).save(file, "png")
+    Image.fromarray(bright.permute(1, 2, 0).squeeze(-1).numpy()).save(file, "png")
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

@@ -14,17 +14,23 @@ _GALLERY = 40
 
 
 def study_page(
-    runs: Sequence[Run], data: Dataset, *, title: str, command: str, learning_rates: dict[float, float], gallery: Run
+    runs: Sequence[Run],
+    own_runs: Sequence[Run],
+    data: Dataset,
+    *,
+    title: str,
+    command: str,
+    chosen_by: dict[str, dict[float, float]],
 ) -> str:
-    """The report of ``runs``; ``gallery`` is the run whose suspicious samples are shown.
+    """The report of ``runs``.
 
     Args:
-        runs: finished runs of one data set and one noise model.
-        data: for the pictures and the names of the classes.
+        runs: finished runs of one data set, all with the same learning rate.
+        own_runs: the same with a learning rate for each loss, where there are any.
+        data: for the pictures or texts and the names of the classes.
         title: what the page is called.
         command: what a reader types to get the same page.
-        learning_rates: mean noisy validation accuracy of each candidate.
-        gallery: one of ``runs``.
+        chosen_by: mean noisy validation accuracy of each candidate learning rate, by loss.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("labelnoise.reports"),
@@ -33,18 +39,22 @@ def study_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    gallery = next((run for run in reversed(runs) if run.config.loss.name == "gce"), runs[-1])
     shown = suspects(gallery, data, count=_GALLERY)
     return environment.get_template("study.html").render(
         title=title,
         command=command,
         config=runs[0].config,
         environment=runs[0].environment,
+        versions=sorted({run.environment["labelnoise"] for run in runs}),
         seeds=len({run.config.seed for run in runs}),
-        learning_rates=learning_rates,
+        chosen_by=chosen_by,
         summaries=summarise(runs),
+        own_summaries=summarise(own_runs),
         figures={
             "bars": figures.accuracy_bars(runs, "best") + figures.accuracy_bars(runs, "last"),
-            "curves": "".join(figures.accuracy_by_epoch(runs, rate) for rate in figures.noise_rates(runs)),
+            "curves": "".join(figures.accuracy_by_epoch(runs, *noise) for noise in figures.noise_rates(runs)),
+            "belief": "".join(figures.belief_by_epoch(runs, *noise) for noise in figures.noise_rates(runs)),
             "shapes": figures.loss_shapes(),
             "sums": figures.bounded_sum(10) + figures.bounded_sum(100),
         },

@@ -25,8 +25,9 @@ class Spread(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """One loss at one noise rate, over the seeds."""
+    """One loss at one noise model and rate, over the seeds."""
 
+    noise: str
     rate: float
     loss: str
     seeds: int
@@ -48,12 +49,15 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def summarise(runs: Sequence[Run]) -> list[Summary]:
-    """A row for each rate and loss, in the order in which the runs name them."""
-    groups: dict[tuple[float, str], list[Run]] = {}
+    """A row for each noise, rate and loss, in the order in which the runs name them."""
+    groups: dict[tuple[str, float, str], list[Run]] = {}
+    names = loss_names(runs)
     for run in runs:
-        groups.setdefault((run.config.rate, run.config.loss.name), []).append(run)
+        key = (run.config.noise.name, run.config.rate, names[run.config.loss.label])
+        groups.setdefault(key, []).append(run)
     return [
         Summary(
+            noise,
             rate,
             loss,
             len(group),
@@ -64,19 +68,33 @@ def summarise(runs: Sequence[Run]) -> list[Summary]:
                 for score in ("auroc", "precision", "recall")
             },
         )
-        for (rate, loss), group in groups.items()
+        for (noise, rate, loss), group in groups.items()
     ]
+
+
+def loss_names(runs: Sequence[Run]) -> dict[str, str]:
+    """What tables call each loss, by its label: its name, with the settings in which those of one name differ."""
+    losses = {run.config.loss.label: run.config.loss for run in runs}
+    names: dict[str, str] = {}
+    for label, loss in losses.items():
+        alike = [other.settings for other in losses.values() if other.name == loss.name]
+        differing = [
+            f"{key}={value}" for key, value in loss.settings.items() if any(o.get(key) != value for o in alike)
+        ]
+        names[label] = " ".join([loss.name, *differing])
+    return names
 
 
 def results_csv(runs: Sequence[Run]) -> str:
     """One row a run, sorted, without anything that a second run of the same would change."""
+    names = loss_names(runs)
     rows = [
         (
             run.config.run_id,
-            run.config.dataset,
+            run.config.dataset.name,
             run.config.noise.name,
             run.config.rate,
-            run.config.loss.name,
+            names[run.config.loss.label],
             run.config.seed,
             run.metrics["best_epoch"],
             run.metrics["test_accuracy_best"],

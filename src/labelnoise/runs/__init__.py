@@ -3,5 +3,6 @@
 from labelnoise.runs.config import Part, RunConfig
 from labelnoise.runs.environment import environment
 from labelnoise.runs.folder import Run, RunFolder, Samples
+from labelnoise.runs.store import Counts, Store
 
-__all__ = ["Part", "Run", "RunConfig", "RunFolder", "Samples", "environment"]
+__all__ = ["Counts", "Part", "Run", "RunConfig", "RunFolder", "Samples", "Store", "environment"]

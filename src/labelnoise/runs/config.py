@@ -20,22 +20,34 @@ class Part(BaseModel):
         """Everything but the name."""
         return self.model_extra or {}
 
+    @property
+    def label(self) -> str:
+        """Name and settings in one line."""
+        settings = ", ".join(f"{name}={value}" for name, value in self.settings.items())
+        return f"{self.name}({settings})"
+
 
 class RunConfig(BaseModel):
     """Everything that decides a run's result, and nothing else: no path, no device, no name of a machine."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    dataset: str
+    dataset: Part
     dataset_checksum: str
+    train_samples: int | None = Field(default=None, ge=2)
+    """A stratified choice of so many training samples, the same for every seed; all without."""
+    features: Part | None = None
+    """How texts become vectors."""
     noise: Part
     rate: float = Field(ge=0, le=1)
     loss: Part
     model: Part
+    augment: Part | None = None
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
     momentum: float = Field(ge=0, lt=1)
+    nesterov: bool = False
     weight_decay: float = Field(ge=0)
     schedule: Part
     validation_fraction: float = Field(gt=0, lt=1)

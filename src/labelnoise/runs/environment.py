@@ -3,6 +3,7 @@
 import functools
 import os
 import platform
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,11 +14,32 @@ def environment() -> dict[str, str | int | None]:
     packages = ("labelnoise", "torch", "lightning-fabric", "numpy", "scikit-learn")
     return {
         **{package: version(package) for package in packages},
+        "commit": _commit(),
         "python": platform.python_version(),
         "system": platform.system(),
         "processor": _processor(),
         "cores": os.cpu_count(),
     }
+
+
+def _commit() -> str | None:
+    """Of the checkout this package is imported from; ``None`` where it is an installed copy."""
+    here = Path(__file__).parent
+    try:
+        command = [
+            "git",
+            "-C",
+            here,
+            "log",
+            "-1",
+            "--format=%H",
+            "--",
+            ".",
+        ]  # nothing where git does not know this folder
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:  # no git
+        return None
+    return done.stdout.strip() or None
 
 
 def _processor() -> str:

@@ -1,0 +1,22 @@
+"""The table every study prints."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Column, Table
+
+from labelnoise.reports import Summary
+
+
+def print_summaries(summaries: Sequence[Summary]) -> None:
+    """Mean and spread over the seeds, in percent."""
+    names = ("noise", "loss", "best\nepoch", "last\nepoch", "errors\nfound", "flags\nright")
+    title = f"Test accuracy at best and last epoch, %, mean ± std over {summaries[0].seeds} seeds"
+    columns = (Column(name, no_wrap=True) for name in names)
+    table = Table(*columns, title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for row, following in zip(summaries, [*summaries[1:], None], strict=True):
+        values = (value.percent() for value in (row.best, row.last, row.recall, row.precision))
+        ends = following is None or (following.noise, following.rate) != (row.noise, row.rate)
+        table.add_row(f"{row.noise} {row.rate:.0%}", row.loss, *values, end_section=ends)
+    Console().print(table)

@@ -1,0 +1,62 @@
+"""``labelnoise study``: run, status, report."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+study = typer.Typer(help="Compare losses under label noise: a recipe, its runs, its report.", no_args_is_help=True)
+
+Out = Annotated[Path, typer.Argument(help="The study's folder.")]
+
+
+@study.command()
+def run(
+    recipe: Annotated[str, typer.Argument(help="A packaged recipe, such as clinc150, or a TOML file.")],
+    out: Annotated[Path, typer.Option(help="Folder of the study; run again to go on.")],
+    workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 2,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", help="NAME=VALUE over the recipe, such as epochs=3.")
+    ] = None,
+    only: Annotated[str, typer.Option(help="Such as loss=gce,rate=0.4.")] = "",
+) -> None:
+    """Run a recipe, or what is left of it."""
+    from labelnoise.cli._table import print_summaries
+    from labelnoise.tasks import study as task
+
+    print_summaries(task.run(recipe, out, workers=workers, changes=_changes(change or []), only=only))
+    typer.echo(f"Report: {out / 'report.html'}")
+
+
+@study.command()
+def status(out: Out, as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
+    """How far a study is."""
+    from labelnoise.tasks import study as task
+
+    counts = task.status(out)._asdict()
+    typer.echo(json.dumps(counts) if as_json else ", ".join(f"{value} {name}" for name, value in counts.items()))
+
+
+@study.command()
+def report(out: Out) -> None:
+    """Write the report of what is finished."""
+    from labelnoise.cli._table import print_summaries
+    from labelnoise.tasks import study as task
+
+    print_summaries(task.report(out))
+    typer.echo(f"Report: {out / 'report.html'}")
+
+
+def _changes(clauses: list[str]) -> dict[str, object]:
+    """Values are read as JSON where they are JSON, else as text."""
+    changes: dict[str, object] = {}
+    for clause in clauses:
+        name, equals, value = clause.partition("=")
+        if not equals:
+            raise ValueError(f"--set takes NAME=VALUE, got {clause!r}")
+        try:
+            changes[name] = json.loads(value)
+        except json.JSONDecodeError:
+            changes[name] = value
+    return changes

@@ -1,0 +1,86 @@
+"""What a run trains on: data, noise, split and features, drawn from streams of their own."""
+
+import functools
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from labelnoise import datasets, features, noise
+from labelnoise._types import Batch, Texts
+from labelnoise.datasets import Dataset
+from labelnoise.runs import Part, RunConfig
+from labelnoise.training import child_generator, split_validation
+
+
+class Problem(NamedTuple):
+    """A data set with noise, split for one run; equal for all losses and learning rates of one seed."""
+
+    training: Batch
+    validation: Batch
+    """As noisy as the training part."""
+    test: Batch
+    true_labels: Int64[Tensor, "n"]
+    """Of the training part; -1 where no class is right."""
+    transition: Tensor | None
+    """p(noisy label = column | true label = row) the labels were drawn from; ``None`` for noise of the inputs."""
+    class_names: tuple[str, ...]
+
+
+def load_data(dataset: Part) -> tuple[Dataset, str]:
+    """The data set and its checksum, kept for the next run of this process."""
+    return _load_data(dataset.model_dump_json())
+
+
+@functools.lru_cache(maxsize=2)
+def _load_data(dataset: str) -> tuple[Dataset, str]:
+    part = Part.model_validate_json(dataset)
+    data = datasets.load(part.name, **part.settings)
+    return data, data.checksum
+
+
+def load_problem(config: RunConfig) -> Problem:
+    """The problem of ``config``.
+
+    Raises:
+        ValueError: the data are not those the config was made for, or a setting that does not fit them.
+    """
+    data, checksum = load_data(config.dataset)
+    if checksum != config.dataset_checksum:
+        raise ValueError(f"dataset {data.name} has checksum {checksum}, the run wants {config.dataset_checksum}")
+    train, true_labels = data.train, data.true_labels
+    if config.train_samples is not None:
+        fraction, draw = config.train_samples / len(true_labels), torch.Generator().manual_seed(0)
+        _, chosen = split_validation(true_labels, fraction=fraction, generator=draw)
+        train, true_labels = train.take(chosen), true_labels[chosen]
+
+    train, true_labels, transition = _corrupt(config, train, true_labels, len(data.class_names))
+    rows, held_out = split_validation(
+        train.labels, fraction=config.validation_fraction, generator=child_generator(config.seed, "split")
+    )
+    parts = [train.take(rows), train.take(held_out), data.test]
+    if config.features is not None:
+        if not isinstance(train.inputs, Texts):
+            raise ValueError(f"features {config.features.name} are for texts, {data.name} has none")
+        transform = features.build(config.features.name, **config.features.settings).fit(parts[0].inputs)
+        parts = [part._replace(inputs=transform.transform(part.inputs)) for part in parts]
+    return Problem(*parts, true_labels[rows], transition, data.class_names)
+
+
+def _corrupt(
+    config: RunConfig, train: Batch, true_labels: Tensor, num_classes: int
+) -> tuple[Batch, Tensor, Tensor | None]:
+    """The training data after the noise of the config, their true labels, and the transition matrix if there is one."""
+    generator = child_generator(config.seed, "noise")
+    if config.noise.name == "open_set":
+        (other, _) = load_data(Part(name=config.noise.settings["dataset"]))
+        record = noise.open_set(
+            train.inputs, train.labels, other_inputs=other.train.inputs, rate=config.rate, generator=generator
+        )
+        return train._replace(inputs=record.inputs), record.true_labels, None
+    known = {"rate": config.rate, "num_classes": num_classes, "features": train.inputs}
+    wanted = noise.settings_of(config.noise.name)
+    given = {name: value for name, value in known.items() if name in wanted}
+    noisy = noise.build(config.noise.name, **given | config.noise.settings)(train.labels, generator=generator)
+    return train._replace(labels=noisy.labels), true_labels, noisy.transition

@@ -1,0 +1,85 @@
+"""A whole study: choose the learning rate by noisy validation, then run everything with it."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from labelnoise.experiments.local import read_all, run_all, stop_workers
+from labelnoise.experiments.problem import load_data
+from labelnoise.experiments.recipe import LearningRate, Recipe
+from labelnoise.experiments.sweep import choose_learning_rate, chooser, study_runs, tuning_runs
+from labelnoise.runs import Counts, Part, Run, RunConfig
+
+Finish = Callable[[Sequence[RunConfig]], list[Run]]
+
+
+class Study(NamedTuple):
+    """The finished runs of a study."""
+
+    runs: list[Run]
+    """Every loss with the same learning rate."""
+    own_runs: list[Run]
+    """Every loss with its own learning rate; empty where the recipe asks for no second table."""
+    tuned: dict[str, list[Run]]
+    """The runs that chose a learning rate, by the loss's label; empty where it is fixed."""
+    failures: dict[str, str]
+    """Error by run id."""
+
+
+def run_study(
+    recipe: Recipe,
+    root: Path,
+    *,
+    workers: int,
+    on_progress: Callable[[Counts], None],
+    only: Callable[[RunConfig], bool] = lambda _: True,
+) -> Study:
+    """Do what is left of the study under ``root``; what is finished is read.
+
+    Args:
+        recipe: what to run.
+        root: the study's folder; it is made if need be.
+        workers: number of processes.
+        on_progress: told the counts twice a second, from a thread.
+        only: which runs of the study to do; the runs that choose the learning rate are always done.
+    """
+    failures: dict[str, str] = {}
+
+    def finish(configs: Sequence[RunConfig]) -> list[Run]:
+        failures.update(run_all(configs, root, workers=workers, on_progress=on_progress))
+        return read_all(configs, root)
+
+    try:
+        return _study(recipe, finish, only)._replace(failures=failures)
+    finally:
+        stop_workers()
+
+
+def read_study(recipe: Recipe, root: Path) -> Study:
+    """What is finished of the study under ``root``."""
+    return _study(recipe, lambda configs: read_all(configs, root), lambda _: True)
+
+
+def _study(recipe: Recipe, finish: Finish, only: Callable[[RunConfig], bool]) -> Study:
+    _, checksum = load_data(recipe.dataset)
+    tuned: dict[str, list[Run]] = {}
+
+    def learning_rate(loss: Part) -> float:
+        rule = recipe.learning_rate
+        if not isinstance(rule, LearningRate):
+            return rule
+        wanted = tuning_runs(recipe, checksum, loss=loss)
+        tuned[loss.label] = finish(wanted)
+        if len(tuned[loss.label]) < len(wanted):
+            raise ValueError(f"the runs that choose the learning rate by {loss.name} are not all finished")
+        return choose_learning_rate(tuned[loss.label])
+
+    def runs(learning_rates: dict[str, float]) -> list[Run]:
+        return finish([run for run in study_runs(recipe, checksum, learning_rates=learning_rates) if only(run)])
+
+    shared = learning_rate(chooser(recipe))
+    result = runs({loss.label: shared for loss in recipe.losses})
+    own: list[Run] = []
+    if isinstance(recipe.learning_rate, LearningRate) and recipe.learning_rate.each_loss:
+        own = runs({loss.label: learning_rate(loss) for loss in recipe.losses})
+    return Study(result, own, tuned, {})

@@ -1,0 +1,140 @@
+"""Who does which run: one SQLite file that workers of many processes, and of many machines, claim runs from.
+
+What a run found lies in its own folder; the store knows states and owners only, so a lost store costs nothing but the
+knowledge of what failed.
+"""
+
+import contextlib
+import os
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Container, Generator, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from labelnoise.runs.config import RunConfig
+
+_HEARTBEAT_SECONDS = 10.0
+_SILENCE_SECONDS = 60.0  # after which an owner on another host is taken for dead
+
+_SCHEMA = """
+create table if not exists runs (
+    run_id text primary key, config text not null, state text not null default 'left', error text,
+    host text, pid integer, started real, heartbeat real
+)
+"""
+
+
+class Counts(NamedTuple):
+    """Runs by state."""
+
+    done: int
+    running: int
+    failed: int
+    left: int
+
+
+class Store:
+    """The runs of one study; every call opens the file anew, so a store may be handed to another process."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            database.execute("pragma journal_mode = wal")
+            database.execute(_SCHEMA)
+
+    def add(self, configs: Iterable[RunConfig], *, finished: Container[RunConfig] = ()) -> None:
+        """Put runs in, some of which are known to be ``finished``; what failed or was lost is to be done again."""
+        rows = [(config.model_dump_json(), config.run_id, config in finished) for config in configs]
+        with self._transaction() as database:
+            for config, run_id, is_finished in rows:
+                state = "done" if is_finished else "left"
+                database.execute("insert or ignore into runs (config, run_id) values (?, ?)", (config, run_id))
+                database.execute(
+                    "update runs set state = ?, error = null where run_id = ? and state != 'running'", (state, run_id)
+                )
+
+    def claim(self) -> RunConfig | None:
+        """Take a run that nobody works on, or whose owner is dead; ``None`` where there is none."""
+        with self._transaction() as database:
+            open_runs = database.execute(
+                "select run_id, config, state, host, pid, started, heartbeat from runs "
+                "where state in ('left', 'running') order by state, rowid"
+            ).fetchall()
+            for run_id, config, state, *owner in open_runs:
+                if state == "left" or _is_dead(*owner):
+                    database.execute(
+                        "update runs set state = 'running', host = ?, pid = ?, started = ?, heartbeat = ? "
+                        "where run_id = ?",
+                        (*_this_process(), time.time(), run_id),
+                    )
+                    return RunConfig.model_validate_json(config)
+        return None
+
+    def finish(self, config: RunConfig, *, error: str | None = None) -> None:
+        """The run is done, or has failed with ``error``."""
+        with self._transaction() as database:
+            state = "done" if error is None else "failed"
+            database.execute("update runs set state = ?, error = ? where run_id = ?", (state, error, config.run_id))
+
+    def counts(self) -> Counts:
+        """How far the study is; a run whose owner is dead is left, not running."""
+        with self._transaction() as database:
+            rows = database.execute("select state, host, pid, started, heartbeat from runs").fetchall()
+        states = ["left" if state == "running" and _is_dead(*owner) else state for state, *owner in rows]
+        return Counts(**{state: states.count(state) for state in Counts._fields})
+
+    def failures(self) -> dict[str, str]:
+        """Error by run id."""
+        with self._transaction() as database:
+            return dict(database.execute("select run_id, error from runs where state = 'failed' order by run_id"))
+
+    @contextlib.contextmanager
+    def heartbeat(self) -> Generator[None]:
+        """While the block runs, keep telling other hosts that this process is alive."""
+        stop = threading.Event()
+
+        def beat() -> None:
+            while not stop.wait(_HEARTBEAT_SECONDS):
+                with self._transaction() as database:
+                    database.execute(
+                        "update runs set heartbeat = ? "
+                        "where state = 'running' and host = ? and pid = ? and started = ?",
+                        (time.time(), *_this_process()),
+                    )
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Generator[sqlite3.Connection]:
+        database = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+        try:
+            database.execute("begin immediate")
+            yield database
+            database.execute("commit")
+        finally:
+            database.close()
+
+
+def _this_process() -> tuple[str, int, float]:
+    pid = os.getpid()
+    return socket.gethostname(), pid, psutil.Process(pid).create_time()
+
+
+def _is_dead(host: str, pid: int, started: float, heartbeat: float) -> bool:
+    if host != socket.gethostname():
+        return time.time() - heartbeat > _SILENCE_SECONDS
+    try:
+        return psutil.Process(pid).create_time() != started  # else another process has got the same number
+    except psutil.NoSuchProcess:
+        return True

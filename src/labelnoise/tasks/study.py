@@ -1,0 +1,125 @@
+"""Studies on disk: run a recipe, see how far it is, write its results."""
+
+import functools
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from labelnoise import _files, _registry
+from labelnoise.experiments import (
+    Recipe,
+    Study,
+    load_data,
+    load_recipe,
+    mean_validation_accuracy,
+    read_study,
+    run_study,
+    study_progress,
+)
+from labelnoise.reports import Summary, results_csv, study_markdown, study_page, summarise, to_csv
+from labelnoise.runs import Counts, RunConfig, Store
+
+_SELECTABLE: dict[str, Callable[[RunConfig, str], bool]] = {
+    "loss": lambda run, name: run.loss.name == name,
+    "noise": lambda run, name: run.noise.name == name,
+    "rate": lambda run, rate: run.rate == float(rate),
+    "seed": lambda run, seed: run.seed == int(seed),
+}
+
+
+def run(
+    recipe: str, out: Path | str, *, workers: int = 2, changes: dict[str, Any] | None = None, only: str = ""
+) -> list[Summary]:
+    """Run the study of ``recipe`` in the folder ``out``, or what is left of it, and write its results.
+
+    Args:
+        recipe: a packaged recipe's name, such as ``clinc150``, or the path of a TOML file.
+        out: holds ``runs/``, ``store.sqlite``, ``results.csv``, ``timings.csv``, ``report.md`` and ``report.html``.
+        workers: processes of one thread each.
+        changes: settings by dotted name, over the recipe's.
+        only: such as ``loss=gce,rate=0.4``; the runs that choose the learning rate are done all the same.
+
+    Raises:
+        ValueError: a recipe with an error, or a folder that cannot be written or holds another study.
+        ChildProcessError: a worker was killed.
+    """
+    parsed, selected, out = load_recipe(recipe, changes), _selection(only), Path(out)
+    check_writable(out)
+    settings = parsed.model_dump_json(indent=2) + "\n"
+    known = out / "recipe.json"
+    if known.exists() and known.read_text() != settings:
+        raise ValueError(f"{out} holds the study of another recipe; give another folder")
+    write(known, settings)
+    with study_progress() as show:
+        study = run_study(parsed, out, workers=workers, on_progress=show, only=selected)
+    return write_results(parsed, study, out, command=f"labelnoise study run {recipe} --out {out.name}")
+
+
+def status(out: Path | str) -> Counts:
+    """How many runs of the study in ``out`` are done, running, failed and left."""
+    _read_recipe(Path(out))
+    return Store(Path(out) / "store.sqlite").counts()
+
+
+def report(out: Path | str) -> list[Summary]:
+    """Write the results of what is finished of the study in ``out``."""
+    recipe = _read_recipe(Path(out))
+    study = read_study(recipe, Path(out))
+    return write_results(recipe, study, Path(out), command=f"labelnoise study report {Path(out).name}")
+
+
+def check_writable(out: Path) -> None:
+    """Make the folder, and refuse one that cannot be written before anything is computed."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out).close()
+    except OSError as error:
+        raise ValueError(f"out must be a folder that can be written, got {out}: {error.strerror}") from None
+
+
+def write_results(recipe: Recipe, study: Study, out: Path, *, command: str) -> list[Summary]:
+    """The tables as CSV and Markdown, and the page."""
+    if not study.runs:
+        raise ValueError(f"no run of the study in {out} is finished; failed: {study.failures}")
+    everything = {run.config.run_id: run for runs in study.tuned.values() for run in runs}
+    everything |= {run.config.run_id: run for run in [*study.runs, *study.own_runs]}
+    chosen_by = {loss.partition("(")[0]: mean_validation_accuracy(runs) for loss, runs in study.tuned.items()}
+    rates = [(loss, *row) for loss, accuracies in chosen_by.items() for row in accuracies.items()]
+    write(out / "learning_rate.csv", to_csv(("loss", "learning_rate", "validation_accuracy_best"), rates))
+    write(out / "results.csv", results_csv(study.runs))
+    if study.own_runs:
+        write(out / "results_own_learning_rate.csv", results_csv(study.own_runs))
+    seconds = sorted((run_id, run.seconds) for run_id, run in everything.items())
+    write(out / "timings.csv", to_csv(("run_id", "seconds"), seconds))
+    data, _ = load_data(recipe.dataset)
+    markdown, page = (
+        functools.partial(render, title=recipe.title, command=command, chosen_by=chosen_by)
+        for render in (study_markdown, study_page)
+    )
+    write(out / "report.md", markdown(study.runs, study.own_runs))
+    write(out / "report.html", page(study.runs, study.own_runs, data))
+    return summarise(study.runs)
+
+
+def write(path: Path, text: str) -> None:
+    """Put ``text`` into the file ``path``, whole."""
+    with _files.replacing(path) as file:
+        file.write(text.encode())
+
+
+def _read_recipe(out: Path) -> Recipe:
+    try:
+        return Recipe(**json.loads((out / "recipe.json").read_text()))
+    except OSError as error:
+        raise ValueError(f"{out} holds no study: {error.strerror}") from None
+
+
+def _selection(only: str) -> Callable[[RunConfig], bool]:
+    wanted: list[tuple[str, str]] = []
+    for clause in filter(None, only.split(",")):
+        name, _, value = clause.partition("=")
+        _registry.check_name("selection", name, _SELECTABLE)
+        wanted.append((name, value))
+    return lambda run: all(_SELECTABLE[name](run, value) for name, value in wanted)

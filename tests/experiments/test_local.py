@@ -1,0 +1,75 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from labelnoise.experiments import load_data, load_recipe, read_all, run_all, study_runs
+from labelnoise.runs import RunFolder, Store
+
+SMALL = {"epochs": 3, "seeds": 2, "noises.0.rates": [0.4], "losses.3.warmup": 1, "losses.3.k": 0.01}
+
+
+def configs(**changes):
+    recipe = load_recipe("digits", SMALL | changes)
+    rates = {loss.label: 0.01 for loss in recipe.losses}
+    return study_runs(recipe, load_data(recipe.dataset)[1], learning_rates=rates)
+
+
+def test_every_run_is_done_and_progress_is_told(tmp_path):
+    seen = []
+    assert run_all(configs(), tmp_path, workers=2, on_progress=seen.append) == {}
+    assert seen[-1].done == 8
+    assert len(read_all(configs(), tmp_path)) == 8
+
+
+def test_a_run_that_fails_is_recorded_and_stops_no_other(tmp_path):
+    good = configs()
+    bad = good[0].model_copy(update={"dataset_checksum": "0" * 64})
+    failures = run_all([bad, *good], tmp_path, workers=1, on_progress=lambda _: None)
+    assert failures.keys() == {bad.run_id}
+    assert "has checksum" in failures[bad.run_id]
+    assert len(read_all(good, tmp_path)) == 8
+    assert not RunFolder(tmp_path / "runs", bad).path.exists()
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+from test_local import configs
+from labelnoise.experiments import run_all
+run_all(configs(epochs=100), Path(sys.argv[1]), workers=2, on_progress=lambda _: None)
+"""
+
+
+@pytest.mark.parametrize("victim", ["driver", "worker"])
+def test_whoever_is_killed_the_work_is_finished_to_the_same_bits_and_nobody_lives_on(victim, tmp_path):
+    environment = os.environ | {"PYTHONPATH": os.path.dirname(__file__)}  # noqa: PTH120
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER, str(tmp_path)], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    while not list(tmp_path.glob("runs/*/checkpoint.pt")):
+        assert driver.poll() is None
+        time.sleep(0.05)
+    family = psutil.Process(driver.pid).children(recursive=True)
+    workers = [process for process in family if "popen_loky" in " ".join(process.cmdline())]
+    os.kill(driver.pid if victim == "driver" else workers[0].pid, signal.SIGKILL)
+    _, errors = driver.communicate(timeout=60)
+    assert victim == "driver" or "ChildProcessError: a worker process was killed" in errors
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert not alive
+    assert Store(tmp_path / "store.sqlite").counts().running == 0
+
+    # Finish with the epochs that are left, in one worker; compare one of the runs that were cut off.
+    cut = next(config for config in configs(epochs=100) if RunFolder(tmp_path / "runs", config).checkpoint.exists())
+    assert run_all([cut], tmp_path / "undisturbed", workers=1, on_progress=lambda _: None) == {}
+    with_rest_removed = tmp_path / "resumed"
+    (with_rest_removed / "runs").mkdir(parents=True)
+    (tmp_path / "runs" / cut.run_id).rename(with_rest_removed / "runs" / cut.run_id)
+    assert run_all([cut], with_rest_removed, workers=1, on_progress=lambda _: None) == {}
+    (first,), (second,) = read_all([cut], tmp_path / "undisturbed"), read_all([cut], with_rest_removed)
+    assert first.history == second.history
+    assert first.metrics == second.metrics

@@ -1,0 +1,128 @@
+import multiprocessing
+import os
+import sqlite3
+import time
+
+import psutil
+import pytest
+from test_config import SETTINGS
+
+from labelnoise.runs import Counts, RunConfig, Store
+
+
+def configs(count):
+    return [RunConfig(**SETTINGS | {"seed": seed}) for seed in range(count)]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store.sqlite")
+
+
+def own(store, config, **columns):
+    """Let the claim of ``config`` belong to somebody else."""
+    with sqlite3.connect(store.path) as database:
+        for column, value in columns.items():
+            database.execute(f"update runs set {column} = ? where run_id = ?", (value, config.run_id))
+
+
+def test_every_run_is_claimed_once_and_counted(store):
+    store.add(configs(3))
+    store.add(configs(3))
+    assert store.counts() == Counts(done=0, running=0, failed=0, left=3)
+    claimed = [store.claim() for _ in range(4)]
+    assert claimed == [*configs(3), None]
+    store.finish(claimed[0])
+    store.finish(claimed[1], error="ValueError: no")
+    assert store.counts() == Counts(done=1, running=1, failed=1, left=0)
+    assert store.failures() == {claimed[1].run_id: "ValueError: no"}
+
+
+def test_what_failed_is_tried_again_when_it_is_asked_for_again(store):
+    store.add(configs(2))
+    store.finish(store.claim(), error="no")
+    store.add(configs(2))
+    assert store.counts() == Counts(done=0, running=0, failed=0, left=2)
+    assert store.failures() == {}
+
+
+def test_what_is_finished_or_lost_is_known_from_outside(store):
+    store.add(configs(2), finished=configs(1))
+    assert store.counts() == Counts(done=1, running=0, failed=0, left=1)
+    assert store.claim() == configs(2)[1]
+    store.add(configs(2))  # the first has been deleted, the second is running
+    assert store.counts() == Counts(done=0, running=1, failed=0, left=1)
+
+
+def test_a_dead_process_of_this_host_loses_its_claim_at_once(store):
+    (config,) = configs(1)
+    store.add([config])
+    process = multiprocessing.get_context("spawn").Process(target=store.claim)
+    process.start()
+    process.join()
+    assert store.counts().left == 1
+    assert store.claim() == config
+
+
+@pytest.mark.parametrize(
+    ("columns", "silence", "free"),
+    [
+        ({"started": 1.0}, 0, True),  # another process has got the number of the dead one
+        ({"host": "elsewhere", "pid": 1}, 0, False),
+        ({"host": "elsewhere", "pid": 1}, 50, False),
+        ({"host": "elsewhere", "pid": 1}, 61, True),
+        ({}, 3600, False),  # alive on this host, though its heart has stopped
+    ],
+)
+def test_whether_an_owner_is_alive(store, columns, silence, free):
+    (config,) = configs(1)
+    store.add([config])
+    store.claim()
+    own(store, config, heartbeat=time.time() - silence, **columns)
+    assert store.counts().left == int(free)
+    assert store.claim() == (config if free else None)
+
+
+def test_the_heart_beats_while_the_block_runs(store, monkeypatch):
+    monkeypatch.setattr("labelnoise.runs.store._HEARTBEAT_SECONDS", 0.01)
+    (config,) = configs(1)
+    store.add([config])
+    store.claim()
+    own(store, config, heartbeat=0.0)
+
+    def heartbeat():
+        with sqlite3.connect(store.path) as database:
+            return database.execute("select heartbeat from runs").fetchone()[0]
+
+    with store.heartbeat():
+        deadline = time.monotonic() + 10
+        while heartbeat() == 0:
+            assert time.monotonic() < deadline
+    assert heartbeat() > time.time() - 60
+
+
+def claim_all(store, claimed):
+    while (config := store.claim()) is not None:
+        claimed.put((config.run_id, os.getpid()))
+        time.sleep(0.001)
+
+
+def test_many_processes_share_the_runs_without_doing_one_twice(store):
+    """The claimants stay alive until all is claimed, else their runs would rightly be taken over."""
+    store.add(configs(40))
+    context = multiprocessing.get_context("spawn")
+    claimed = context.Queue()
+    processes = [context.Process(target=claim_and_wait, args=(store, claimed)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    rows = [claimed.get(timeout=60) for _ in range(40)]
+    for process in processes:
+        process.terminate()
+        process.join()
+    assert sorted(run_id for run_id, _ in rows) == sorted(config.run_id for config in configs(40))
+    assert not any(psutil.pid_exists(process.pid) for process in processes)
+
+
+def claim_and_wait(store, claimed):
+    claim_all(store, claimed)
+    time.sleep(60)

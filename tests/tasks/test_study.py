@@ -1,0 +1,98 @@
+import csv
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from labelnoise.tasks import study
+
+SMALL = {
+    "epochs": 3,
+    "seeds": 2,
+    "noises.0.rates": [0.4],
+    "losses": [{"name": "cce"}, {"name": "gce", "q": 0.7}, {"name": "gce", "q": 0.3}],
+    "learning_rate.candidates": [0.01, 0.1],
+    "learning_rate.seeds": 1,
+    "learning_rate.each_loss": True,
+}
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    out = tmp_path_factory.mktemp("study")
+    study.run("digits", out, changes=SMALL)
+    return out
+
+
+def test_losses_of_one_name_are_told_apart_by_what_differs(out):
+    with (out / "results.csv").open(newline="") as file:
+        losses = {row["loss"] for row in csv.DictReader(file)}
+    assert losses == {"cce", "gce q=0.7", "gce q=0.3"}
+
+
+def test_both_tables_are_in_both_reports(out):
+    for name, row in (("report.md", r"\| symmetric 40% \|"), ("report.html", r"<td>symmetric 40 %</td>")):
+        assert len(re.findall(row, (out / name).read_text())) == 2 * 3
+    chosen = (out / "learning_rate.csv").read_text().splitlines()
+    assert chosen[0] == "loss,learning_rate,validation_accuracy_best"
+    assert (out / "results_own_learning_rate.csv").exists()
+
+
+def test_a_report_of_what_is_there_is_the_same_report(out):
+    before = (out / "results.csv").read_bytes()
+    assert len(study.report(out)) == 3
+    assert (out / "results.csv").read_bytes() == before
+
+
+def test_status_counts_the_runs(out):
+    counts = study.status(out)
+    assert counts == (counts.done, 0, 0, 0)
+    done = subprocess.run(
+        [sys.executable, "-m", "labelnoise", "study", "status", str(out), "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout) == counts._asdict()
+
+
+def test_only_some_runs(tmp_path):
+    study.run("digits", tmp_path, changes=SMALL | {"learning_rate": 0.1}, only="loss=cce,seed=1")
+    with (tmp_path / "results.csv").open(newline="") as file:
+        assert [(row["loss"], row["seed"]) for row in csv.DictReader(file)] == [("cce", "1")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "only", "message"),
+    [
+        ({"epochs": 4}, "", "holds the study of another recipe"),
+        ({"epoch": 4}, "", "unknown setting 'epoch'; did you mean 'epochs'"),
+        ({}, "losss=gce", "unknown selection 'losss'; did you mean 'loss'"),
+    ],
+)
+def test_mistakes_are_named(out, changes, only, message):
+    with pytest.raises(ValueError, match=message):
+        study.run("digits", out, changes=SMALL | changes, only=only)
+
+
+def test_a_folder_without_a_study_is_named(tmp_path):
+    with pytest.raises(ValueError, match="holds no study: No such file"):
+        study.status(tmp_path / "nothing")
+
+
+def test_the_command_line_sets_what_is_json_as_json_and_fails_in_one_line(tmp_path):
+    def command(*arguments):
+        line = [sys.executable, "-m", "labelnoise", "study", "run", "digits", "--out", str(tmp_path), *arguments]
+        return subprocess.run(line, capture_output=True, text=True, check=False)
+
+    settings = [f"--set={name}={json.dumps(value)}" for name, value in (SMALL | {"learning_rate": 0.1}).items()]
+    done = command(*[s for s in settings if "learning_rate." not in s], "--only=seed=0")
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall(r"symmetric 40% ", done.stdout)) == 3
+    for arguments in (["--set", "epochs"], ["--set", "epochs=many"]):
+        failed = command(*arguments)
+        assert failed.returncode == 2
+        assert failed.stderr.startswith("labelnoise: ")
+        assert failed.stderr.count("\n") == 1

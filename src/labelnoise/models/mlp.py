@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class MLP(nn.Module):
-    """Fully connected ReLU layers over the flattened input: (n, *input_shape) -> logits (n, k).
+    """Fully connected ReLU layers over the flattened input: (n, ..) -> logits (n, k).
 
     >>> import torch
     >>> MLP((1, 8, 8), num_classes=10, hidden=(256,))(torch.zeros(2, 1, 8, 8)).shape

@@ -439,3 +439,11 @@ def test_predictions_of_another_length_are_refused():
     with pytest.raises(ValueError, match=r"predict must return one probability a training sample, shape \(4,\), got"):
         objective.end_epoch(1, lambda: torch.tensor([0.9]))
     assert objective.kept.all()
+
+
+def test_a_warning_lists_ten_classes_at_the_most():
+    objective = PrunedLoss(GCELoss(), 12, warmup=1)
+    objective(torch.zeros(12, 12), torch.arange(12), torch.arange(12))
+    with pytest.warns(PruningWarning) as caught:
+        objective.end_epoch(1, lambda: torch.zeros(12))
+    assert str(caught[0].message).endswith(": " + ", ".join(f"class {k}" for k in range(10)) + " and 2 more")

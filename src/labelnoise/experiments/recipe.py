@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from labelnoise import _registry, datasets, losses, models, noise, objectives
+from labelnoise import _registry, datasets, features, losses, models, noise, objectives
 from labelnoise.runs import Part
-from labelnoise.training import SCHEDULES, Precision
+from labelnoise.training import AUGMENTATIONS, SCHEDULES, Precision
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -129,6 +129,8 @@ def _resolved(recipe: Recipe) -> Recipe:
         update={
             "dataset": resolve("data set", datasets.REGISTRY, recipe.dataset),
             "model": resolve("model", models.REGISTRY, recipe.model),
+            "features": recipe.features and resolve("features", features.REGISTRY, recipe.features),
+            "augment": recipe.augment and resolve("augmentation", AUGMENTATIONS, recipe.augment),
             "schedule": resolve("schedule", SCHEDULES, recipe.schedule),
             "losses": [resolve("loss", losses_known, loss) for loss in recipe.losses],
             "noises": [resolve("noise model", noise.REGISTRY, grid, rates=grid.rates) for grid in recipe.noises],

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 from labelnoise import _registry
+from labelnoise.features.lsa import Lsa
 from labelnoise.features.tfidf import Tfidf
 
-__all__ = ["Tfidf", "build"]
+__all__ = ["Lsa", "Tfidf", "build"]
 
-REGISTRY: dict[str, Callable[..., Tfidf]] = {"tfidf": Tfidf}
+REGISTRY: dict[str, Callable[..., Lsa | Tfidf]] = {"lsa": Lsa, "tfidf": Tfidf}
 
 
-def build(name: str, **settings: Any) -> Tfidf:
+def build(name: str, **settings: Any) -> Lsa | Tfidf:
     """The features registered under ``name``, not fitted yet."""
     return _registry.build("features", REGISTRY, name, settings)

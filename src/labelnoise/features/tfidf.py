@@ -42,9 +42,13 @@ class Tfidf:
         self._vectorizer.fit(texts)
         return self
 
+    def matrix(self, texts: Sequence[str]) -> Any:
+        """One row a text, as a SciPy matrix; terms that were not learned are ignored."""
+        return self._vectorizer.transform(texts)
+
     def transform(self, texts: Sequence[str]) -> SparseRows:
         """One row a text; terms that were not learned are ignored."""
-        matrix: Any = self._vectorizer.transform(texts)
+        matrix = self.matrix(texts)
         starts, column = (torch.from_numpy(part.astype(np.int64)) for part in (matrix.indptr, matrix.indices))
         return SparseRows(starts, column, torch.from_numpy(matrix.data), columns=matrix.shape[1])
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from labelnoise.losses import GCELoss
 from labelnoise.objectives._objective import Objective, Predict
 
+_LISTED = 10  # names in one warning
 _FEW = 0.01  # a decision that keeps less than this share is more likely a collapse than a cleaning
 
 Update = Literal["exact", "table"]
@@ -188,9 +189,10 @@ class PrunedLoss(Objective):
 
     def _warn(self, decision: Decision) -> None:
         emptied = [label for label, kept in decision.kept_per_class.items() if kept == 0]
-        names = ", ".join(self.class_names[label] if self.class_names else f"class {label}" for label in emptied)
+        names = [self.class_names[label] if self.class_names else f"class {label}" for label in emptied]
         if emptied:
-            warnings.warn(f"pruning after epoch {decision.epoch} keeps no sample of: {names}", PruningWarning, 3)
+            listed = ", ".join(names[:_LISTED]) + f" and {len(names) - _LISTED} more" * (len(names) > _LISTED)
+            warnings.warn(f"pruning after epoch {decision.epoch} keeps no sample of: {listed}", PruningWarning, 3)
         if decision.kept < _FEW:
             warnings.warn(
                 f"pruning after epoch {decision.epoch} keeps {decision.kept:.2%} of the samples; "

@@ -1,6 +1,7 @@
 """Train a model on noisy labels: one loop, exact resume, and a record of what every sample did."""
 
 from labelnoise._types import Batch
+from labelnoise.training.augment import REGISTRY as AUGMENTATIONS
 from labelnoise.training.augment import build_augment
 from labelnoise.training.checkpoint import load_checkpoint, save_checkpoint
 from labelnoise.training.fabric import Precision, open_fabric
@@ -20,6 +21,7 @@ from labelnoise.training.seeds import child_generator, child_seed, seeded
 from labelnoise.training.split import split_validation
 
 __all__ = [
+    "AUGMENTATIONS",
     "SCHEDULES",
     "Batch",
     "EpochMetrics",

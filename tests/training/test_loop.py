@@ -224,6 +224,12 @@ def test_a_checkpoint_of_another_run_is_refused(change, tmp_path):
         run(**change, checkpoint=checkpoint)
 
 
+def test_a_checkpoint_of_more_epochs_is_refused(tmp_path):
+    run(schedule="multi_step", checkpoint=tmp_path / "checkpoint.pt", epochs=3)
+    with pytest.raises(ValueError, match="has 3 epochs, more than the 2 wanted"):
+        run(schedule="multi_step", checkpoint=tmp_path / "checkpoint.pt", epochs=2)
+
+
 def test_a_run_whose_schedule_has_no_end_may_be_made_longer(tmp_path):
     run(schedule="multi_step", checkpoint=tmp_path / "checkpoint.pt", epochs=3)
     longer = run(schedule="multi_step", checkpoint=tmp_path / "checkpoint.pt")

@@ -99,6 +99,27 @@ def train(
     Raises:
         ValueError: data that are empty, not finite, mismatched or out of the model's classes.
         NonFiniteLossError: the loss became NaN or infinite; says at which epoch and step.
+
+    Example:
+        >>> from labelnoise.objectives import build
+        >>> from labelnoise.training import build_schedule, child_generator, open_fabric
+        >>> data = Batch(torch.randn(8, 2), torch.arange(8) % 2, index=torch.arange(8))
+        >>> model = nn.Linear(2, 2)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> result = train(
+        ...     model,
+        ...     build("gce", num_samples=8),
+        ...     train=data,
+        ...     validation=data,
+        ...     fabric=open_fabric("cpu"),
+        ...     optimizer=optimizer,
+        ...     schedule=build_schedule("cosine", optimizer, epochs=3, steps_per_epoch=2),
+        ...     epochs=3,
+        ...     batch_size=4,
+        ...     generator=child_generator(0, "order"),
+        ... )
+        >>> result.record.loss.shape
+        torch.Size([3, 8])
     """
     if fabric.world_size != 1:
         raise ValueError(f"fabric must be of one process, got {fabric.world_size}")
@@ -129,6 +150,10 @@ def train(
         state = load_checkpoint(checkpoint)
         if state.get("identity") != identity:
             raise ValueError(f"checkpoint {checkpoint} is of another run; delete it to start anew")
+        if len(state["history"]) > epochs:
+            raise ValueError(
+                f"checkpoint {checkpoint} has {len(state['history'])} epochs, more than the {epochs} wanted"
+            )
         for name, part in parts.items():
             part.load_state_dict(state[name])
         generator.set_state(state["generator"])
@@ -185,7 +210,14 @@ def train(
 
 @torch.inference_mode()
 def evaluate(model: nn.Module, data: Batch, *, fabric: Fabric) -> tuple[float, float]:
-    """Accuracy (a fraction) and mean cross entropy (nats) of ``data``, in eval mode."""
+    """Accuracy (a fraction) and mean cross entropy (nats) of ``data``, in eval mode.
+
+    >>> from labelnoise.training import open_fabric
+    >>> data = Batch(torch.tensor([[5.0, 0.0], [0.0, 5.0]]), torch.tensor([0, 0]), torch.arange(2))
+    >>> accuracy, loss = evaluate(nn.Identity(), data, fabric=open_fabric("cpu"))
+    >>> accuracy
+    0.5
+    """
     correct = loss = torch.zeros((), device=fabric.device)
     with _eval_mode(model), fabric.autocast():
         for rows in torch.arange(len(data.labels)).split(_EVALUATION_BATCH):
@@ -197,7 +229,13 @@ def evaluate(model: nn.Module, data: Batch, *, fabric: Fabric) -> tuple[float, f
 
 @torch.no_grad()
 def predict(model: nn.Module, state: State, inputs: Tensor, *, fabric: Fabric) -> Float[Tensor, "n k"]:
-    """Class probabilities under the weights ``state``, in eval mode; the model keeps its own weights and mode."""
+    """Class probabilities under the weights ``state``, in eval mode; the model keeps its own weights and mode.
+
+    >>> from labelnoise.training import open_fabric
+    >>> model = nn.Linear(2, 3)
+    >>> predict(model, model.state_dict(), torch.zeros(5, 2), fabric=open_fabric("cpu")).shape
+    torch.Size([5, 3])
+    """
     with _eval_mode(model), fabric.autocast():
         return torch.cat(
             [

@@ -46,6 +46,10 @@ def test_spread_is_the_sample_deviation(values, expected):
     assert spread(values) == pytest.approx(expected)
 
 
+def test_without_noise_there_is_nothing_to_find():
+    assert spread([float("nan"), float("nan")]).percent() == "–"
+
+
 def test_results_do_not_depend_on_the_order_of_the_runs():
     many = runs(12)
     text = results_csv(many)

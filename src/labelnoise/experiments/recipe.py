@@ -125,6 +125,7 @@ def _resolved(recipe: Recipe) -> Recipe:
         return type(part)(name=part.name, **more, **_registry.resolve(kind, registry, part.name, part.settings))
 
     losses_known = {**losses.REGISTRY, **objectives.REGISTRY}
+    noises_known = {**noise.REGISTRY, "open_set": lambda dataset: None}  # it replaces inputs, so a run makes it itself
     return recipe.model_copy(
         update={
             "dataset": resolve("data set", datasets.REGISTRY, recipe.dataset),
@@ -133,7 +134,7 @@ def _resolved(recipe: Recipe) -> Recipe:
             "augment": recipe.augment and resolve("augmentation", AUGMENTATIONS, recipe.augment),
             "schedule": resolve("schedule", SCHEDULES, recipe.schedule),
             "losses": [resolve("loss", losses_known, loss) for loss in recipe.losses],
-            "noises": [resolve("noise model", noise.REGISTRY, grid, rates=grid.rates) for grid in recipe.noises],
+            "noises": [resolve("noise model", noises_known, grid, rates=grid.rates) for grid in recipe.noises],
         }
     )
 

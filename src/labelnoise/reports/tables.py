@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import NamedTuple
@@ -20,7 +21,9 @@ class Spread(NamedTuple):
     std: float
 
     def percent(self) -> str:
-        """Such as ``94.7 ± 0.8``."""
+        """Such as ``94.7 ± 0.8``, and a dash where there is nothing to divide by."""
+        if math.isnan(self.mean):
+            return "–"
         return f"{100 * self.mean:.1f} ± {100 * self.std:.1f}"
 
 
@@ -44,7 +47,9 @@ class Summary(NamedTuple):
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Mean and spread of a few numbers."""
+    """Mean and spread of a few numbers; NaN where one of them is."""
+    if any(map(math.isnan, values)):
+        return Spread(math.nan, math.nan)
     return Spread(fmean(values), stdev(values) if len(values) > 1 else 0.0)
 
 

@@ -20,12 +20,13 @@ def run(
         list[str] | None, typer.Option("--set", help="NAME=VALUE over the recipe, such as epochs=3.")
     ] = None,
     only: Annotated[str, typer.Option(help="Such as loss=gce,rate=0.4.")] = "",
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: an accelerator where there is one.")] = "cpu",
 ) -> None:
     """Run a recipe, or what is left of it."""
     from labelnoise.cli._table import print_summaries
     from labelnoise.tasks import study as task
 
-    print_summaries(task.run(recipe, out, workers=workers, changes=_changes(change or []), only=only))
+    print_summaries(task.run(recipe, out, workers=workers, changes=_changes(change or []), only=only, device=device))
     typer.echo(f"Report: {out / 'report.html'}")
 
 

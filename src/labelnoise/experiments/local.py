@@ -18,7 +18,12 @@ _POLL_SECONDS = 0.5
 
 
 def run_all(
-    configs: Sequence[RunConfig], root: Path, *, workers: int, on_progress: Callable[[Counts], None]
+    configs: Sequence[RunConfig],
+    root: Path,
+    *,
+    workers: int,
+    on_progress: Callable[[Counts], None],
+    device: str = "cpu",
 ) -> dict[str, str]:
     """Finish every run under ``root`` that can be finished; returns the errors of those that cannot, by run id.
 
@@ -33,7 +38,7 @@ def run_all(
     store.add(configs, finished=[config for config in configs if RunFolder(root / "runs", config).is_finished])
     try:
         with _polling(lambda: on_progress(store.counts())):
-            joblib.Parallel(n_jobs=workers)(joblib.delayed(_work)(root, os.getpid()) for _ in range(workers))
+            joblib.Parallel(n_jobs=workers)(joblib.delayed(_work)(root, os.getpid(), device) for _ in range(workers))
     except TerminatedWorkerError:
         raise ChildProcessError("a worker process was killed; the same command goes on from its checkpoint") from None
     failures = store.failures()
@@ -51,13 +56,13 @@ def read_all(configs: Sequence[RunConfig], root: Path) -> list[Run]:
     return [folder.read() for folder in folders if folder.is_finished]
 
 
-def _work(root: Path, driver: int) -> None:
+def _work(root: Path, driver: int, device: str) -> None:
     torch.set_num_threads(1)
     store = Store(root / "store.sqlite")
     with store.heartbeat(), _polling(lambda: _die_with(driver)):
         while (config := store.claim()) is not None:
             try:
-                execute(config, root / "runs")
+                execute(config, root / "runs", device=device)
             except Exception as error:  # whatever it is, the other runs go on
                 store.finish(config, error=f"{type(error).__name__}: {error}")
             else:

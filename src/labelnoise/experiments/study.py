@@ -33,6 +33,7 @@ def run_study(
     workers: int,
     on_progress: Callable[[Counts], None],
     only: Callable[[RunConfig], bool] = lambda _: True,
+    device: str = "cpu",
 ) -> Study:
     """Do what is left of the study under ``root``; what is finished is read.
 
@@ -42,11 +43,12 @@ def run_study(
         workers: number of processes.
         on_progress: told the counts twice a second, from a thread.
         only: which runs of the study to do; the runs that choose the learning rate are always done.
+        device: ``"cpu"``, ``"cuda"``, ... or ``"auto"``.
     """
     failures: dict[str, str] = {}
 
     def finish(configs: Sequence[RunConfig]) -> list[Run]:
-        failures.update(run_all(configs, root, workers=workers, on_progress=on_progress))
+        failures.update(run_all(configs, root, workers=workers, on_progress=on_progress, device=device))
         return read_all(configs, root)
 
     try:

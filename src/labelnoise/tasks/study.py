@@ -30,7 +30,13 @@ _SELECTABLE: dict[str, Callable[[RunConfig, str], bool]] = {
 
 
 def run(
-    recipe: str, out: Path | str, *, workers: int = 2, changes: dict[str, Any] | None = None, only: str = ""
+    recipe: str,
+    out: Path | str,
+    *,
+    workers: int = 2,
+    changes: dict[str, Any] | None = None,
+    only: str = "",
+    device: str = "cpu",
 ) -> list[Summary]:
     """Run the study of ``recipe`` in the folder ``out``, or what is left of it, and write its results.
 
@@ -39,6 +45,7 @@ def run(
         out: holds ``runs/``, ``store.sqlite``, ``results.csv``, ``timings.csv``, ``report.md`` and ``report.html``.
         workers: processes of one thread each.
         changes: settings by dotted name, over the recipe's.
+        device: ``"cpu"``, ``"cuda"`` or ``"auto"``, which takes an accelerator where there is one.
         only: such as ``loss=gce,rate=0.4``; the runs that choose the learning rate are done all the same.
 
     Raises:
@@ -53,7 +60,7 @@ def run(
         raise ValueError(f"{out} holds the study of another recipe; give another folder")
     write(known, settings)
     with study_progress() as show:
-        study = run_study(parsed, out, workers=workers, on_progress=show, only=selected)
+        study = run_study(parsed, out, workers=workers, on_progress=show, only=selected, device=device)
     return write_results(parsed, study, out, command=f"labelnoise study run {recipe} --out {out.name}")
 
 

@@ -14,6 +14,8 @@ Precision = Literal["32-true", "bf16-mixed"]
 
 def open_fabric(device: str = "auto", precision: Precision = "32-true") -> Fabric:
     """A launched one-process Fabric on ``device``: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``."""
+    if device not in ("auto", "cpu", "cuda", "mps"):
+        raise ValueError(f"device must be 'auto', 'cpu', 'cuda' or 'mps', got {device!r}")
     from lightning_fabric import Fabric  # costs a second, which whoever only wants a loss should not pay
 
     with warnings.catch_warnings():

@@ -441,6 +441,14 @@ def test_predictions_of_another_length_are_refused():
     assert objective.kept.all()
 
 
+@pytest.mark.parametrize("value", [math.nan, -1.0, 3.0])
+def test_predictions_that_are_no_probabilities_are_refused(value):
+    objective = PrunedLoss(GCELoss(), 2, warmup=1)
+    with pytest.raises(ValueError, match=r"predict must return probabilities within \[0, 1\]"):
+        objective.end_epoch(1, lambda: torch.tensor([0.9, value]))
+    assert objective.kept.all()
+
+
 def test_a_warning_lists_ten_classes_at_the_most():
     objective = PrunedLoss(GCELoss(), 12, warmup=1)
     objective(torch.zeros(12, 12), torch.arange(12), torch.arange(12))

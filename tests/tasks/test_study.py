@@ -96,3 +96,33 @@ def test_the_command_line_sets_what_is_json_as_json_and_fails_in_one_line(tmp_pa
         assert failed.returncode == 2
         assert failed.stderr.startswith("labelnoise: ")
         assert failed.stderr.count("\n") == 1
+
+
+def test_failed_runs_are_told_of_after_the_others_have_been_reported(tmp_path):
+    losses = [{"name": "cce"}, {"name": "pruned_gce", "warmup": 3}]  # a warm-up as long as the run
+    with pytest.raises(ChildProcessError, match="2 runs failed, the first with ValueError: the objective's warmup"):
+        study.run("digits", tmp_path, changes=SMALL | {"learning_rate": 0.1, "losses": losses})
+    assert len((tmp_path / "results.csv").read_text().splitlines()) == 1 + 2
+
+
+def test_the_command_in_the_report_repeats_the_study(out):
+    command = (out / "command.txt").read_text()
+    assert command.startswith(f"labelnoise study run digits --out {out.name} --set ")
+    assert "epochs=3" in command
+    assert "epochs=3" in (out / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "only", "message"),
+    [
+        ({"losses.3.k": 2.0}, "", r"k must be within \(0, 1\), got 2.0"),
+        ({"learning_rate.chosen_by": "gcx"}, "", "unknown loss 'gcx'; did you mean 'gce'"),
+        ({}, "loss=gcee", "the selection leaves no run of the study"),
+        ({"dataset.name": "fashion-mnist"}, "", "LABELNOISE_DATA|--data-dir"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before_the_folder_is_bound(changes, only, message, tmp_path, monkeypatch):
+    monkeypatch.delenv("LABELNOISE_DATA", raising=False)
+    with pytest.raises(ValueError, match=message):
+        study.run("digits", tmp_path / "out", changes=changes, only=only)
+    assert not (tmp_path / "out" / "runs").exists()

@@ -12,7 +12,8 @@ from labelnoise.reports import Summary
 def print_summaries(summaries: Sequence[Summary]) -> None:
     """Mean and spread over the seeds, in percent."""
     names = ("noise", "loss", "best\nepoch", "last\nepoch", "errors\nfound", "flags\nright")
-    title = f"Test accuracy at best and last epoch, %, mean ± std over {summaries[0].seeds} seeds"
+    seeds = " to ".join(str(count) for count in sorted({row.seeds for row in summaries}))
+    title = f"Test accuracy at best and last epoch, %, mean ± std; seeds: {seeds}"
     columns = (Column(name, no_wrap=True) for name in names)
     table = Table(*columns, title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for row, following in zip(summaries, [*summaries[1:], None], strict=True):

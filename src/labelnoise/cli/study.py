@@ -1,6 +1,7 @@
 """``labelnoise study``: run, status, report."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -20,12 +21,17 @@ def run(
         list[str] | None, typer.Option("--set", help="NAME=VALUE over the recipe, such as epochs=3.")
     ] = None,
     only: Annotated[str, typer.Option(help="Such as loss=gce,rate=0.4.")] = "",
+    data_dir: Annotated[
+        Path | None, typer.Option(envvar="LABELNOISE_DATA", help="Folder the data sets lie in; see `labelnoise data`.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto: an accelerator where there is one.")] = "cpu",
 ) -> None:
     """Run a recipe, or what is left of it."""
     from labelnoise.cli._table import print_summaries
     from labelnoise.tasks import study as task
 
+    if data_dir is not None:
+        os.environ["LABELNOISE_DATA"] = str(data_dir.absolute())  # the workers inherit it
     print_summaries(task.run(recipe, out, workers=workers, changes=_changes(change or []), only=only, device=device))
     typer.echo(f"Report: {out / 'report.html'}")
 

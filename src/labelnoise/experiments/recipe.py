@@ -114,7 +114,8 @@ def parse_recipe(text: str, changes: dict[str, Any] | None = None) -> Recipe:
     except ValidationError as error:
         first = max(error.errors(), key=lambda e: len(e["loc"]))  # of alternatives the one that came furthest
         where = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"recipe setting {where}: {first['msg']}, got {first['input']!r}") from None
+        got = "" if first["type"] == "missing" else f", got {first['input']!r}"
+        raise ValueError(f"recipe setting {where}: {first['msg']}{got}") from None
     return _resolved(recipe)
 
 
@@ -124,9 +125,11 @@ def _resolved(recipe: Recipe) -> Recipe:
     def resolve(kind: str, registry: Mapping[str, Callable[..., Any]], part: Part, **more: Any) -> Any:
         return type(part)(name=part.name, **more, **_registry.resolve(kind, registry, part.name, part.settings))
 
+    if isinstance(recipe.learning_rate, LearningRate):
+        _registry.check_name("loss", recipe.learning_rate.chosen_by, objectives.names())
     losses_known = {**losses.REGISTRY, **objectives.REGISTRY}
     noises_known = {**noise.REGISTRY, "open_set": lambda dataset: None}  # it replaces inputs, so a run makes it itself
-    return recipe.model_copy(
+    resolved = recipe.model_copy(
         update={
             "dataset": resolve("data set", datasets.REGISTRY, recipe.dataset),
             "model": resolve("model", models.REGISTRY, recipe.model),
@@ -137,6 +140,10 @@ def _resolved(recipe: Recipe) -> Recipe:
             "noises": [resolve("noise model", noises_known, grid, rates=grid.rates) for grid in recipe.noises],
         }
     )
+    for loss in resolved.losses:
+        if loss.name != "forward":  # which waits for its matrix
+            objectives.build(loss.name, num_samples=1, **loss.settings)
+    return resolved
 
 
 def _change(settings: Any, name: str, value: Any) -> None:

@@ -44,7 +44,14 @@ def run_study(
         on_progress: told the counts twice a second, from a thread.
         only: which runs of the study to do; the runs that choose the learning rate are always done.
         device: ``"cpu"``, ``"cuda"``, ... or ``"auto"``.
+
+    Raises:
+        ValueError: nothing selected, no data, or failed runs that leave no learning rate to choose.
+        ChildProcessError: a worker was killed.
     """
+    placeholders = {loss.label: 1.0 for loss in recipe.losses}
+    if not any(only(config) for config in study_runs(recipe, "", learning_rates=placeholders)):
+        raise ValueError("the selection leaves no run of the study")
     failures: dict[str, str] = {}
 
     def finish(configs: Sequence[RunConfig]) -> list[Run]:
@@ -53,6 +60,9 @@ def run_study(
 
     try:
         return _study(recipe, finish, only)._replace(failures=failures)
+    except ValueError as error:
+        reason = next(iter(failures.values()), None)
+        raise ValueError(f"{error}; the first failed with {reason}" if reason else str(error)) from None
     finally:
         stop_workers()
 

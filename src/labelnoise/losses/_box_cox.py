@@ -1,6 +1,7 @@
 """The Box-Cox transform that turns cross entropy into Lq: the one piece of arithmetic of the GCE family."""
 
 import math
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -29,5 +30,5 @@ def lq(p: float, q: float) -> float:
 
 def check_q(q: float) -> None:
     """Refuse what is no exponent; beyond q = 1 badly fitted samples count for even less."""
-    if not (0 <= q < math.inf):
-        raise ValueError(f"q must be a finite number >= 0, got {q}")
+    if not isinstance(q, Real) or not 0 <= q < math.inf:
+        raise ValueError(f"q must be a finite number >= 0, got {q!r}")

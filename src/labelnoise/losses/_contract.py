@@ -85,6 +85,9 @@ def transformed_cross_entropy(
 
 def _check_shapes(logits: Tensor, labels: Tensor) -> int:
     """The class dimension, once the shapes are known to fit without broadcasting."""
+    for name, value in (("logits", logits), ("labels", labels)):
+        if not isinstance(value, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance] (callers may not check types)
+            raise ValueError(f"{name} must be a tensor, got {type(value).__name__}")
     if logits.ndim == 0 or not logits.is_floating_point():
         raise ValueError(f"logits must be floating point of shape (k), (n, k) or (n, k, d1..), got {_describe(logits)}")
     class_dim = min(1, logits.ndim - 1)

@@ -179,6 +179,8 @@ class PrunedLoss(Objective):
             if probability.shape != self.kept.shape:
                 shapes = f"{tuple(self.kept.shape)}, got {tuple(probability.shape)}"
                 raise ValueError(f"predict must return one probability a training sample, shape {shapes}")
+            if self.update == "exact" and not ((probability >= 0) & (probability <= 1)).all():
+                raise ValueError("predict must return probabilities within [0, 1], got NaN or others")
             kept = select_kept(probability, self.k, self.kept)
             if self.on_empty == "keep_previous":
                 kept = keep_previous(kept, self.kept, labels)

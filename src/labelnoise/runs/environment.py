@@ -24,22 +24,15 @@ def environment() -> dict[str, str | int | None]:
 
 def _commit() -> str | None:
     """Of the checkout this package is imported from; ``None`` where it is an installed copy."""
-    here = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
     try:
-        command = [
-            "git",
-            "-C",
-            here,
-            "log",
-            "-1",
-            "--format=%H",
-            "--",
-            ".",
-        ]  # nothing where git does not know this folder
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return git("rev-parse", "HEAD") or None if git("ls-files", __file__) else None
     except OSError:  # no git
         return None
-    return done.stdout.strip() or None
 
 
 def _processor() -> str:

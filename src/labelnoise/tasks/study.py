@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shlex
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -50,18 +51,21 @@ def run(
 
     Raises:
         ValueError: a recipe with an error, or a folder that cannot be written or holds another study.
-        ChildProcessError: a worker was killed.
+        ChildProcessError: a worker was killed, or some runs failed.
     """
     parsed, selected, out = load_recipe(recipe, changes), _selection(only), Path(out)
+    load_data(parsed.dataset)  # without data there is nothing to begin
     check_writable(out)
     settings = parsed.model_dump_json(indent=2) + "\n"
     known = out / "recipe.json"
     if known.exists() and known.read_text() != settings:
         raise ValueError(f"{out} holds the study of another recipe; give another folder")
+    changed = "".join(f" --set {shlex.quote(f'{name}={json.dumps(value)}')}" for name, value in (changes or {}).items())
     write(known, settings)
+    write(out / "command.txt", f"labelnoise study run {recipe} --out {out.name}{changed}\n")
     with study_progress() as show:
         study = run_study(parsed, out, workers=workers, on_progress=show, only=selected, device=device)
-    return write_results(parsed, study, out, command=f"labelnoise study run {recipe} --out {out.name}")
+    return write_results(parsed, study, out, command=(out / "command.txt").read_text().strip())
 
 
 def status(out: Path | str) -> Counts:
@@ -72,9 +76,9 @@ def status(out: Path | str) -> Counts:
 
 def report(out: Path | str) -> list[Summary]:
     """Write the results of what is finished of the study in ``out``."""
-    recipe = _read_recipe(Path(out))
-    study = read_study(recipe, Path(out))
-    return write_results(recipe, study, Path(out), command=f"labelnoise study report {Path(out).name}")
+    out = Path(out)
+    recipe = _read_recipe(out)
+    return write_results(recipe, read_study(recipe, out), out, command=(out / "command.txt").read_text().strip())
 
 
 def check_writable(out: Path) -> None:
@@ -87,9 +91,10 @@ def check_writable(out: Path) -> None:
 
 
 def write_results(recipe: Recipe, study: Study, out: Path, *, command: str) -> list[Summary]:
-    """The tables as CSV and Markdown, and the page."""
+    """The tables as CSV and Markdown, and the page; runs that failed are told of when the others have been written."""
+    failed = f"{len(study.failures)} runs failed, the first with {next(iter(study.failures.values()), '')}"
     if not study.runs:
-        raise ValueError(f"no run of the study in {out} is finished; failed: {study.failures}")
+        raise ValueError(failed if study.failures else f"no run of the study in {out} is finished")
     everything = {run.config.run_id: run for runs in study.tuned.values() for run in runs}
     everything |= {run.config.run_id: run for run in [*study.runs, *study.own_runs]}
     chosen_by = {loss.partition("(")[0]: mean_validation_accuracy(runs) for loss, runs in study.tuned.items()}
@@ -107,6 +112,8 @@ def write_results(recipe: Recipe, study: Study, out: Path, *, command: str) -> l
     )
     write(out / "report.md", markdown(study.runs, study.own_runs))
     write(out / "report.html", page(study.runs, study.own_runs, data))
+    if study.failures:
+        raise ChildProcessError(failed)
     return summarise(study.runs)
 
 

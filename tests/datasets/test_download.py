@@ -89,7 +89,7 @@ def archive(members):
 
 
 def test_only_the_members_asked_for_are_unpacked(tmp_path):
-    (tmp_path / "a.tar.gz").write_bytes(archive({"in/one": b"1", "in/two": b"2", "../evil": b"x", "/tmp/evil": b"x"}))
+    (tmp_path / "a.tar.gz").write_bytes(archive({"in/one": b"1", "in/two": b"2", "../evil": b"x", "/evil": b"x"}))
     unpack(tmp_path / "a.tar.gz", ("in/one",), tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").rglob("*")] == ["in", "one"]
     assert not (tmp_path / "evil").exists()

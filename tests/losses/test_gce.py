@@ -166,6 +166,7 @@ def test_bad_q_is_refused(q):
         GCELoss(q)
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # torch's own, in its jvp
 @pytest.mark.parametrize("q", [0.0, 0.7, 1.0, 2.0])
 def test_forward_mode_equals_reverse_mode(q):
     generator = torch.Generator().manual_seed(0)

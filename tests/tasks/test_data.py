@@ -215,7 +215,7 @@ class TestFetch:
 
     def test_no_network(self, tmp_path, monkeypatch):
         change(monkeypatch, "cifar10", downloads=at(refusing(), "cifar10"))
-        where = rf"get it elsewhere and put cifar-10-python.tar.gz, unpacked, in {tmp_path}/root/cifar10"
+        where = rf"get it elsewhere and put cifar-10-python.tar.gz, unpacked, in {tmp_path / 'root' / 'cifar10'}"
         with pytest.raises(ValueError, match=rf"Connection refused; {where}"):
             fetch_data("cifar10", root=tmp_path / "root")
         assert everything_in(tmp_path) == []

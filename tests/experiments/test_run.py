@@ -120,7 +120,7 @@ def test_the_truth_in_a_run_is_the_noise_that_was_drawn(recipe, tmp_path):
 def test_the_learning_rate_is_that_of_the_highest_mean_and_the_smallest_of_a_tie(recipe):
     def run(rate, accuracy):
         config = configs(recipe, rate)[0][0]
-        return Run(config, {}, {"validation_accuracy_best": accuracy}, 0.0, [], None)
+        return Run(config, {}, {"validation_accuracy_best": accuracy}, 0.0, [], [], None)
 
     assert choose_learning_rate([run(0.1, 0.6), run(0.3, 0.9), run(0.1, 0.8), run(0.3, 0.4)]) == 0.1
     assert choose_learning_rate([run(0.3, 0.5), run(0.1, 0.5)]) == 0.1

@@ -22,6 +22,7 @@ def runs(seeds):
             },
             1.0,
             [],
+            [],
             None,
         )
         for config in configs

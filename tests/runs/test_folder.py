@@ -1,3 +1,6 @@
+import json
+
+import pytest
 import torch
 from safetensors.torch import load_file
 from test_config import SETTINGS
@@ -9,10 +12,10 @@ from labelnoise.training import EpochMetrics
 
 def test_a_run_comes_back_as_it_was_written(tmp_path):
     folder = RunFolder(tmp_path, RunConfig(**SETTINGS))
-    folder.open()
+    folder.path.mkdir()
     assert not folder.is_finished
     folder.checkpoint.write_bytes(b"state")
-    (folder.path / ".metrics.json.x").touch()  # of a kill in the middle of a write
+    (folder.path / ".run.json.x").touch()  # of a kill in the middle of a write
     history = [EpochMetrics(1, 0.1 + 0.2, 0.5, 1.0, float("nan")), EpochMetrics(2, 1 / 3, 0.75, 0.5, 0.25)]
     record = TrainingRecord(torch.arange(3), torch.tensor([0, 1, 0]), torch.rand(2, 3).half(), torch.rand(2, 3).half())
     samples = Samples(record, torch.tensor([1, 1, 0]), torch.tensor([True, False, False]))
@@ -28,7 +31,14 @@ def test_a_run_comes_back_as_it_was_written(tmp_path):
     assert torch.equal(run.samples.predicted, samples.predicted)
     assert torch.equal(run.samples.wrong, samples.wrong)
     assert run.environment["torch"] == torch.__version__
+    probability = record.loss.float().neg().exp()
+    assert [belief.wrong for belief in run.belief] == pytest.approx(probability[:, 0].tolist())
+    assert [belief.right for belief in run.belief] == pytest.approx(probability[:, 1:].mean(1).tolist())
     assert torch.equal(load_file(folder.path / "weights.safetensors")["layer"], weights["layer"])
-    expected = {"config.json", "environment.json", "history.csv", "metrics.json", "samples.npz", "timing.json"}
-    assert {path.name for path in folder.path.iterdir()} == expected | {"weights.safetensors"}
-    assert RunConfig.model_validate_json((folder.path / "config.json").read_text()) == folder.config
+    expected = {"history.csv", "run.json", "samples.npz", "weights.safetensors"}
+    assert {path.name for path in folder.path.iterdir()} == expected
+    assert RunConfig(**json.loads((folder.path / "run.json").read_text())["config"]) == folder.config
+
+    for large in ("samples.npz", "weights.safetensors"):
+        (folder.path / large).unlink()
+    assert repr(folder.read()) == repr(run._replace(samples=None))

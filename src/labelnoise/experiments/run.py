@@ -11,7 +11,7 @@ from labelnoise.audit import anchor_transition, audit_record
 from labelnoise.experiments.problem import Problem, load_problem
 from labelnoise.losses import ForwardLoss
 from labelnoise.models import Normalize
-from labelnoise.objectives import Objective, Stateless
+from labelnoise.objectives import Objective, PrunedLoss, Stateless
 from labelnoise.runs import Part, RunConfig, RunFolder, Samples
 from labelnoise.training import (
     TrainingResult,
@@ -45,6 +45,11 @@ def execute(config: RunConfig, root: Path, *, device: str = "cpu") -> None:
     audit = audit_record(result.record)
     wrong = problem.training.labels != problem.true_labels
     best, last = result.history[result.best_epoch - 1], result.history[-1]
+    pruning = {}
+    if isinstance(objective, PrunedLoss):
+        pruned = objective.kept.cpu().logical_not()
+        scores = metrics.detection_scores(pruned.float(), pruned, wrong)
+        pruning = {"pruning": {"precision": scores.precision, "recall": scores.recall}}
     folder.finish(
         {
             "best_epoch": best.epoch,
@@ -52,6 +57,7 @@ def execute(config: RunConfig, root: Path, *, device: str = "cpu") -> None:
             "test_accuracy_best": best.test_accuracy,
             "test_accuracy_last": last.test_accuracy,
             "detection": metrics.detection_scores(audit.suspicion, audit.is_issue, wrong)._asdict(),
+            **pruning,
         },
         result.history,
         Samples(result.record, predicted, wrong),
@@ -94,6 +100,7 @@ def _train(
         )
     if isinstance(training.inputs, torch.Tensor) and training.inputs.dtype == torch.uint8:
         model = nn.Sequential(Normalize.fit(training.inputs), model)
+    model.to(memory_format=torch.channels_last)  # a fifth faster where there are convolutions, nothing elsewhere
     optimizer = torch.optim.SGD(
         model.parameters(),
         lr=config.learning_rate,
@@ -110,7 +117,7 @@ def _train(
     )
     augment = build_augment(config.augment.name, **config.augment.settings) if config.augment else None
     fabric = open_fabric(device, config.precision)
-    folder.open()
+    folder.path.mkdir(parents=True, exist_ok=True)
     with seeded(config.seed, "layers"):  # dropout and the like
         result = train(
             model,

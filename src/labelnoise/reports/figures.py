@@ -99,13 +99,10 @@ def belief_by_epoch(runs: Sequence[Run], noise: str, rate: float) -> str:
             chosen = [run for run in _at(runs, noise, rate) if run.config.loss.label == label]
             if not chosen:
                 continue
-            for wrong, style in ((False, "-"), (True, "--")):
-                curves = [
-                    run.samples.record.label_probability[:, run.samples.wrong == wrong].mean(1).numpy()
-                    for run in chosen
-                ]
-                epochs = np.arange(1, len(curves[0]) + 1)
-                ax.plot(epochs, np.mean(curves, axis=0), style, color=colour, label=None if wrong else loss)
+            right, wrong = np.array([run.belief for run in chosen]).mean(0).T
+            epochs = np.arange(1, len(right) + 1)
+            ax.plot(epochs, right, "-", color=colour, label=loss)
+            ax.plot(epochs, wrong, "--", color=colour)
         ax.set(title=f"{noise}, {rate:.0%}", xlabel="epoch", ylabel="mean p of the given label", ylim=(0, 1))
         ax.legend()
 

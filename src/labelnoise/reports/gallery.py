@@ -29,7 +29,9 @@ class Suspect(NamedTuple):
 
 
 def suspects(run: Run, data: Dataset, *, count: int) -> list[Suspect]:
-    """The ``count`` most suspicious training samples of ``run``, the most suspicious first."""
+    """The ``count`` most suspicious training samples of ``run``, the most suspicious first; none without a record."""
+    if run.samples is None:
+        return []
     record = run.samples.record
     ranked = audit_record(record).suspicion.argsort(descending=True, stable=True)[:count]
     position = {index: row for row, index in enumerate(data.train.index.tolist())}

@@ -39,7 +39,8 @@ def study_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    gallery = next((run for run in reversed(runs) if run.config.loss.name == "gce"), runs[-1])
+    with_samples = [run for run in runs if run.samples is not None] or runs
+    gallery = next((run for run in reversed(with_samples) if run.config.loss.name == "gce"), with_samples[-1])
     shown = suspects(gallery, data, count=_GALLERY)
     return environment.get_template("study.html").render(
         title=title,

@@ -2,7 +2,7 @@
 
 from labelnoise.runs.config import Part, RunConfig
 from labelnoise.runs.environment import environment
-from labelnoise.runs.folder import Run, RunFolder, Samples
+from labelnoise.runs.folder import Belief, Run, RunFolder, Samples
 from labelnoise.runs.store import Counts, Store
 
-__all__ = ["Counts", "Part", "Run", "RunConfig", "RunFolder", "Samples", "Store", "environment"]
+__all__ = ["Belief", "Counts", "Part", "Run", "RunConfig", "RunFolder", "Samples", "Store", "environment"]

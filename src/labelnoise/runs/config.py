@@ -56,6 +56,7 @@ class RunConfig(BaseModel):
 
     @property
     def run_id(self) -> str:
-        """Sixteen hexadecimal digits."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """Sixteen hexadecimal digits; a setting left at its default does not count, so a new one changes no old id."""
+        settings = self.model_dump(mode="json", exclude_defaults=True)
+        canonical = json.dumps(settings, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]

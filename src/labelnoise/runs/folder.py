@@ -1,13 +1,12 @@
 """The folder of one run: the only code that knows what lies where on disk.
 
-config.json          the run's settings, whose hash names the folder
-environment.json     versions and hardware it ran with
 checkpoint.pt        the state after the last finished epoch, while it runs
-weights.safetensors  the model of the best noisy-validation epoch
 history.csv          a row an epoch
 samples.npz          a row a training sample: the training record, the best model's prediction, the truth
-timing.json          seconds of the process that finished it
-metrics.json         written last: a folder that has it is finished
+weights.safetensors  the model of the best noisy-validation epoch
+run.json             settings, versions and hardware, metrics, time; written last: a folder that has it is finished
+
+A finished run is read without its samples and weights too, so that a record of many runs stays small.
 """
 
 import csv
@@ -28,6 +27,9 @@ from labelnoise.runs.config import RunConfig
 from labelnoise.runs.environment import environment
 from labelnoise.training import EpochMetrics
 
+_FINISHED = "run.json"
+_BELIEF = ("label_probability_right", "label_probability_wrong")
+
 
 class Samples(NamedTuple):
     """What a run says of every training sample, and the truth where the noise is synthetic."""
@@ -39,6 +41,14 @@ class Samples(NamedTuple):
     """Whether the given label differs from the true one."""
 
 
+class Belief(NamedTuple):
+    """Mean p_y in one epoch's steps; NaN where no sample is of the kind."""
+
+    right: float
+    """Of the rightly labelled training samples."""
+    wrong: float
+
+
 class Run(NamedTuple):
     """A finished run, as read back."""
 
@@ -46,8 +56,12 @@ class Run(NamedTuple):
     environment: dict[str, Any]
     metrics: dict[str, Any]
     seconds: float
+    """Of the process that finished it."""
     history: list[EpochMetrics]
-    samples: Samples
+    belief: list[Belief]
+    """A row an epoch, like the history."""
+    samples: Samples | None
+    """Absent where only the small files have been kept."""
 
 
 class RunFolder:
@@ -65,13 +79,7 @@ class RunFolder:
     @property
     def is_finished(self) -> bool:
         """Whether there is nothing left to do."""
-        return (self.path / "metrics.json").exists()
-
-    def open(self) -> None:
-        """Make the folder and say what runs in it, with which versions."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._write("config.json", _json(self.config.model_dump(mode="json")))
-        self._write("environment.json", _json(environment()))
+        return (self.path / _FINISHED).exists()
 
     def finish(
         self,
@@ -83,44 +91,47 @@ class RunFolder:
         seconds: float,
     ) -> None:
         """Write the results, the file that marks the end last, and drop the checkpoint."""
+        self.path.mkdir(parents=True, exist_ok=True)
         self._write("weights.safetensors", safetensors_bytes({k: v.cpu().contiguous() for k, v in weights.items()}))
         table = io.StringIO(newline="")
-        csv.writer(table, lineterminator="\n").writerows([EpochMetrics._fields, *history])
+        rows = ((*metrics, *belief) for metrics, belief in zip(history, _beliefs(samples), strict=True))
+        csv.writer(table, lineterminator="\n").writerows([(*EpochMetrics._fields, *_BELIEF), *rows])
         self._write("history.csv", table.getvalue().encode())
         arrays = io.BytesIO()
         record = {name: value.numpy() for name, value in samples.record._asdict().items()}
         np.savez_compressed(arrays, **record, predicted=samples.predicted.numpy(), wrong=samples.wrong.numpy())
         self._write("samples.npz", arrays.getvalue())
-        self._write("timing.json", _json({"seconds": seconds}))
         for leftover in self.path.glob(".*"):  # of a process killed in the middle of a write
             leftover.unlink()
-        self._write("metrics.json", _json(metrics))
+        config = self.config.model_dump(mode="json")
+        run = {"config": config, "environment": environment(), "metrics": metrics, "seconds": seconds}
+        self._write(_FINISHED, (json.dumps(run, indent=2, sort_keys=True) + "\n").encode())
         self.checkpoint.unlink(missing_ok=True)
 
     def read(self) -> Run:
         """The finished run."""
+        run = json.loads((self.path / _FINISHED).read_text())
         with (self.path / "history.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
+        belief = [Belief(*(float(row.pop(name)) for name in _BELIEF)) for row in rows]
         history = [EpochMetrics(int(row.pop("epoch")), **{k: float(v) for k, v in row.items()}) for row in rows]
-        with np.load(self.path / "samples.npz", allow_pickle=False) as arrays:
-            tensors = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-        predicted, wrong = tensors.pop("predicted"), tensors.pop("wrong")
-        return Run(
-            config=self.config,
-            environment=self._read_json("environment.json"),
-            metrics=self._read_json("metrics.json"),
-            seconds=self._read_json("timing.json")["seconds"],
-            history=history,
-            samples=Samples(TrainingRecord(**tensors), predicted, wrong),
-        )
+        return Run(self.config, run["environment"], run["metrics"], run["seconds"], history, belief, self._samples())
 
-    def _read_json(self, name: str) -> dict[str, Any]:
-        return json.loads((self.path / name).read_text())
+    def _samples(self) -> Samples | None:
+        try:
+            with np.load(self.path / "samples.npz", allow_pickle=False) as arrays:
+                tensors = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+        except FileNotFoundError:
+            return None
+        predicted, wrong = tensors.pop("predicted"), tensors.pop("wrong")
+        return Samples(TrainingRecord(**tensors), predicted, wrong)
 
     def _write(self, name: str, content: bytes) -> None:
         with _files.replacing(self.path / name) as file:
             file.write(content)
 
 
-def _json(value: object) -> bytes:
-    return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
+def _beliefs(samples: Samples) -> list[Belief]:
+    probability = samples.record.label_probability
+    sides = (probability[:, samples.wrong == side].mean(1).tolist() for side in (False, True))
+    return [Belief(*both) for both in zip(*sides, strict=True)]

@@ -3,7 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 TYPED := --jaxtyping-packages=labelnoise,beartype.beartype
 
-.PHONY: demo test check format docs clean
+# The CIFAR ones take half an hour a run: make reproduce-check REPRODUCTIONS=cifar10-10k
+REPRODUCTIONS := digits clinc150 fashion-mnist-mlp convergence/clinc150 convergence/fashion-mnist q-sweep
+
+.PHONY: demo test check reproduce-check format docs clean
 
 demo: .venv/ready
 	$(BIN)/labelnoise demo
@@ -21,6 +24,10 @@ check: .venv/ready
 	$(BIN)/python -m pytest --doctest-modules src/labelnoise README.md docs
 	$(BIN)/sphinx-build -q -W -E docs docs/_build
 	$(MAKE) test
+
+# One random run of each recorded study again; LABELNOISE_DATA says where the data lie.
+reproduce-check: .venv/ready
+	set -e; for name in $(REPRODUCTIONS); do $(BIN)/labelnoise study check reproductions/$$name; done
 
 format: .venv/ready
 	$(BIN)/ruff format .

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -7,7 +8,8 @@ import time
 import psutil
 import pytest
 
-from labelnoise.experiments import load_data, load_recipe, read_all, run_all, study_runs
+from labelnoise import _files
+from labelnoise.experiments import load_data, load_recipe, local, read_all, run_all, study_runs
 from labelnoise.runs import RunFolder, Store
 
 SMALL = {"epochs": 3, "seeds": 2, "noises.0.rates": [0.4], "losses.3.warmup": 1, "losses.3.k": 0.01}
@@ -22,7 +24,7 @@ def configs(**changes):
 def test_every_run_is_done_and_progress_is_told(tmp_path):
     seen = []
     assert run_all(configs(), tmp_path, workers=2, on_progress=seen.append) == {}
-    assert seen[-1].done == 8
+    assert [state for _, state in seen[-1]] == ["done"] * 8
     assert len(read_all(configs(), tmp_path)) == 8
 
 
@@ -34,6 +36,40 @@ def test_a_run_that_fails_is_recorded_and_stops_no_other(tmp_path):
     assert "has checksum" in failures[bad.run_id]
     assert len(read_all(good, tmp_path)) == 8
     assert not RunFolder(tmp_path / "runs", bad).path.exists()
+
+
+WORKER = """
+import os, sys
+from pathlib import Path
+from labelnoise.experiments import local
+root = Path(sys.argv[1])
+execute = local.execute
+def spy(config, *arguments, **settings):
+    with (root / "log").open("a") as log:
+        log.write(config.run_id + "\\n")
+    execute(config, *arguments, **settings)
+local.execute = spy
+local._work(root, os.getpid(), "cpu")
+"""
+
+
+def test_any_number_of_workers_in_one_folder_do_every_run_once(tmp_path):
+    Store(tmp_path / "store.sqlite").add(configs())
+    workers = [subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path)]) for _ in range(3)]
+    assert [worker.wait(timeout=120) for worker in workers] == [0, 0, 0]
+    assert sorted((tmp_path / "log").read_text().split()) == sorted(config.run_id for config in configs())
+
+
+def test_a_full_disk_is_an_error_of_the_run_that_met_it(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(_files.os, "fsync", full)
+    Store(tmp_path / "store.sqlite").add(configs()[:2])
+    local._work(tmp_path, os.getpid(), "cpu")
+    failures = Store(tmp_path / "store.sqlite").failures()
+    assert list(failures.values()) == ["OSError: [Errno 28] No space left on device"] * 2
+    assert not list(tmp_path.rglob("*.pt"))
 
 
 DRIVER = """

@@ -2,7 +2,7 @@
 
 from labelnoise import datasets
 from labelnoise.experiments import execute, load_data, load_recipe, read_all, study_runs
-from labelnoise.reports import study_page
+from labelnoise.reports import Findings, study_page
 
 
 def test_names_from_data_and_titles_are_escaped(tmp_path):
@@ -14,6 +14,6 @@ def test_names_from_data_and_titles_are_escaped(tmp_path):
         execute(config, tmp_path / "runs")
     runs = read_all(configs, tmp_path)
     data = datasets.load("digits")._replace(class_names=(hostile,) * 10)
-    page = study_page(runs, [], data, title=hostile, command=hostile, chosen_by={hostile: {0.01: 0.5}})
+    page = study_page(Findings(hostile, hostile, runs, [], {hostile: {0.01: 0.5}}, hostile), data)
     assert "<script" not in page
     assert page.count("&lt;script&gt;") >= 3

@@ -1,3 +1,4 @@
+import math
 from statistics import fmean, stdev
 
 import pytest
@@ -42,9 +43,13 @@ def test_a_summary_a_rate_and_loss_with_mean_and_spread_over_the_seeds():
     assert summaries[0].best.percent() == "91.0 ± 1.0"
 
 
-@pytest.mark.parametrize(("values", "expected"), [([0.5], (0.5, 0.0)), ([0.0, 1.0], (0.5, 0.5**0.5))])
+@pytest.mark.parametrize(("values", "expected"), [([0.5], (0.5, math.nan)), ([0.0, 1.0], (0.5, 0.5**0.5))])
 def test_spread_is_the_sample_deviation(values, expected):
-    assert spread(values) == pytest.approx(expected)
+    assert spread(values) == pytest.approx(expected, nan_ok=True)
+
+
+def test_one_seed_has_no_spread():
+    assert spread([0.5]).percent() == "50.0"
 
 
 def test_without_noise_there_is_nothing_to_find():

@@ -33,7 +33,7 @@ def test_losses_of_one_name_are_told_apart_by_what_differs(out):
 
 
 def test_both_tables_are_in_both_reports(out):
-    for name, row in (("report.md", r"\| symmetric 40% \|"), ("report.html", r"<td>symmetric 40 %</td>")):
+    for name, row in (("README.md", r"\| symmetric 40% \|"), ("report.html", r"<td>symmetric 40%</td>")):
         assert len(re.findall(row, (out / name).read_text())) == 2 * 3
     chosen = (out / "learning_rate.csv").read_text().splitlines()
     assert chosen[0] == "loss,learning_rate,validation_accuracy_best"
@@ -109,7 +109,7 @@ def test_the_command_in_the_report_repeats_the_study(out):
     command = (out / "command.txt").read_text()
     assert command.startswith(f"labelnoise study run digits --out {out.name} --set ")
     assert "epochs=3" in command
-    assert "epochs=3" in (out / "report.md").read_text()
+    assert "epochs=3" in (out / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The command line: one short file a command, each importing its task only when it is called."""
 
+import sqlite3
+
 import typer
 
 from labelnoise.cli.data import data
@@ -29,6 +31,9 @@ def main() -> None:
     except ChildProcessError as error:
         typer.echo(f"labelnoise: {error}", err=True)
         raise SystemExit(1) from None
+    except (OSError, sqlite3.Error) as error:  # a full disk, a folder that may not be read
+        typer.echo(f"labelnoise: {error}", err=True)
+        raise SystemExit(2) from None
     except SystemExit as end:
         if end.code == _INTERRUPTED:
             typer.echo("labelnoise: interrupted; the same command goes on from the last finished epoch", err=True)

@@ -12,7 +12,7 @@ from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from labelnoise.experiments.run import execute
-from labelnoise.runs import Counts, Run, RunConfig, RunFolder, Store
+from labelnoise.runs import Run, RunConfig, RunFolder, RunState, Store
 
 _POLL_SECONDS = 0.5
 
@@ -22,13 +22,13 @@ def run_all(
     root: Path,
     *,
     workers: int,
-    on_progress: Callable[[Counts], None],
+    on_progress: Callable[[Sequence[RunState]], None],
     device: str = "cpu",
 ) -> dict[str, str]:
     """Finish every run under ``root`` that can be finished; returns the errors of those that cannot, by run id.
 
     Each worker claims one run after the other from the store, so any number of drivers on one folder share the work,
-    and what a killed one left behind is done by the next. ``on_progress`` is told the counts, from a thread.
+    and what a killed one left behind is done by the next. ``on_progress`` is told every run's state, from a thread.
 
     Raises:
         ChildProcessError: a worker was killed, by somebody or for want of memory.
@@ -37,7 +37,7 @@ def run_all(
     store = Store(root / "store.sqlite")
     store.add(configs, finished=[config for config in configs if RunFolder(root / "runs", config).is_finished])
     try:
-        with _polling(lambda: on_progress(store.counts())):
+        with _polling(lambda: on_progress(store.states())):
             joblib.Parallel(n_jobs=workers)(joblib.delayed(_work)(root, os.getpid(), device) for _ in range(workers))
     except TerminatedWorkerError:
         raise ChildProcessError("a worker process was killed; the same command goes on from its checkpoint") from None

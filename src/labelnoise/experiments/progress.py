@@ -1,20 +1,48 @@
 """The progress of a study on the terminal."""
 
 import contextlib
-from collections.abc import Callable, Generator
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
 
-from labelnoise.runs import Counts
+from rich import box
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+
+from labelnoise.runs import RunState, short_names
 from labelnoise.training.progress import open_progress
 
 
 @contextlib.contextmanager
-def study_progress() -> Generator[Callable[[Counts], None]]:
-    """Show a bar of the runs known so far, with what is running, what failed, and the time left."""
-    with open_progress() as progress:
-        task = progress.add_task("runs", total=None)
+def study_progress() -> Generator[Callable[[Sequence[RunState]], None]]:
+    """Show noise by loss with how many runs are done, and a bar with the time left."""
+    progress = open_progress()
+    task = progress.add_task("runs", total=None)
+    with Live(progress, console=progress.console, refresh_per_second=2) as live:
 
-        def show(counts: Counts) -> None:
-            words = f"runs ({counts.running} running" + (f", {counts.failed} failed)" if counts.failed else ")")
-            progress.update(task, completed=counts.done + counts.failed, total=sum(counts), description=words)
+        def show(states: Sequence[RunState]) -> None:
+            finished = sum(state in ("done", "failed") for _, state in states)
+            progress.update(task, completed=finished, total=len(states))
+            live.update(Group(progress_table(states), progress))
 
         yield show
+    if not progress.console.is_interactive:
+        progress.console.print()
+
+
+def progress_table(states: Sequence[RunState]) -> Table:
+    """A row a noise rate, a column a loss; a cell says such as ``3/5, 2 running``."""
+    losses = short_names(config.loss for config, _ in states)
+    cells: dict[str, dict[str, Counter[str]]] = {}
+    for config, state in states:
+        row = cells.setdefault(f"{config.noise.name} {config.rate:.0%}", {})
+        row.setdefault(config.loss.label, Counter())[state] += 1
+    table = Table("runs done", *losses.values(), box=box.SIMPLE_HEAD)
+    for noise, row in cells.items():
+        table.add_row(noise, *(_cell(row[label]) if label in row else "" for label in losses))
+    return table
+
+
+def _cell(counts: Counter[str]) -> str:
+    others = [f"{counts[state]} {state}" for state in ("running", "failed") if counts[state]]
+    return ", ".join([f"{counts['done']}/{counts.total()}", *others])

@@ -8,7 +8,7 @@ from labelnoise.experiments.local import read_all, run_all, stop_workers
 from labelnoise.experiments.problem import load_data
 from labelnoise.experiments.recipe import LearningRate, Recipe
 from labelnoise.experiments.sweep import choose_learning_rate, chooser, study_runs, tuning_runs
-from labelnoise.runs import Counts, Part, Run, RunConfig
+from labelnoise.runs import Part, Run, RunConfig, RunState
 
 Finish = Callable[[Sequence[RunConfig]], list[Run]]
 
@@ -31,7 +31,7 @@ def run_study(
     root: Path,
     *,
     workers: int,
-    on_progress: Callable[[Counts], None],
+    on_progress: Callable[[Sequence[RunState]], None],
     only: Callable[[RunConfig], bool] = lambda _: True,
     device: str = "cpu",
 ) -> Study:
@@ -41,7 +41,7 @@ def run_study(
         recipe: what to run.
         root: the study's folder; it is made if need be.
         workers: number of processes.
-        on_progress: told the counts twice a second, from a thread.
+        on_progress: told the state of every run twice a second, from a thread.
         only: which runs of the study to do; the runs that choose the learning rate are always done.
         device: ``"cpu"``, ``"cuda"``, ... or ``"auto"``.
 

@@ -1,7 +1,8 @@
 """Figures as inline SVG: of the losses themselves, and of runs."""
 
 import io
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle, product
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from labelnoise.losses import GCELoss, gce_loss
 from labelnoise.losses.theory import gce_sum_bounds, sum_over_labels
 from labelnoise.reports.tables import loss_names, summarise
 from labelnoise.runs import Run
+from labelnoise.training import EpochMetrics
 
 _QS = (0.0, 0.4, 0.7, 1.0)
 _COLOURS = ("#4477aa", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee")  # Paul Tol's bright, colour-blind safe
@@ -76,29 +78,27 @@ def accuracy_by_epoch(runs: Sequence[Run], noise: str, rate: float) -> str:
     """Test accuracy by epoch at one noise model and rate, the band one standard deviation over the seeds."""
 
     def draw(ax: Axes) -> None:
-        for colour, (label, loss) in zip(cycle(_COLOURS), loss_names(runs).items(), strict=False):
-            chosen = [run for run in _at(runs, noise, rate) if run.config.loss.label == label]
-            if not chosen:
-                continue
-            curves = 100 * np.array([[metrics.test_accuracy for metrics in run.history] for run in chosen])
-            mean, std = curves.mean(0), curves.std(0, ddof=1) if len(curves) > 1 else 0 * curves[0]
-            epochs = np.arange(1, len(mean) + 1)
-            ax.plot(epochs, mean, color=colour, label=loss)
-            ax.fill_between(epochs, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
-        ax.set(title=f"{noise}, {rate:.0%}", xlabel="epoch", ylabel="test accuracy, %", ylim=(0, 100))
-        ax.legend()
+        _by_epoch(ax, runs, noise, rate, lambda metrics: 100 * metrics.test_accuracy)
+        ax.set(ylabel="test accuracy, %", ylim=(0, 100))
 
     return _svg(f"accuracy-by-epoch-{noise}-{rate}", draw)
+
+
+def loss_by_epoch(runs: Sequence[Run], noise: str, rate: float) -> str:
+    """Cross entropy on the noisy validation labels by epoch, as :func:`accuracy_by_epoch`."""
+
+    def draw(ax: Axes) -> None:
+        _by_epoch(ax, runs, noise, rate, lambda metrics: metrics.validation_loss)
+        ax.set(ylabel="validation loss, nats", ylim=(0, None))
+
+    return _svg(f"loss-by-epoch-{noise}-{rate}", draw)
 
 
 def belief_by_epoch(runs: Sequence[Run], noise: str, rate: float) -> str:
     """Mean p_y of rightly (solid) and wrongly (dashed) labelled training samples by epoch: the paper's figure 1."""
 
     def draw(ax: Axes) -> None:
-        for colour, (label, loss) in zip(cycle(_COLOURS), loss_names(runs).items(), strict=False):
-            chosen = [run for run in _at(runs, noise, rate) if run.config.loss.label == label]
-            if not chosen:
-                continue
+        for colour, loss, chosen in _each_loss(runs, noise, rate):
             right, wrong = np.array([run.belief for run in chosen]).mean(0).T
             epochs = np.arange(1, len(right) + 1)
             ax.plot(epochs, right, "-", color=colour, label=loss)
@@ -137,8 +137,27 @@ def noise_rates(runs: Sequence[Run]) -> list[tuple[str, float]]:
     return list(dict.fromkeys((run.config.noise.name, run.config.rate) for run in runs))
 
 
-def _at(runs: Sequence[Run], noise: str, rate: float) -> list[Run]:
+def at(runs: Sequence[Run], noise: str, rate: float) -> list[Run]:
+    """Those of ``runs`` with one noise model and rate."""
     return [run for run in runs if (run.config.noise.name, run.config.rate) == (noise, rate)]
+
+
+def _each_loss(runs: Sequence[Run], noise: str, rate: float) -> Iterator[tuple[str, str, list[Run]]]:
+    """Colour, name and runs of every loss that has some at this noise; a loss has one colour throughout a report."""
+    for colour, (label, loss) in zip(cycle(_COLOURS), loss_names(runs).items(), strict=False):
+        if chosen := [run for run in at(runs, noise, rate) if run.config.loss.label == label]:
+            yield colour, loss, chosen
+
+
+def _by_epoch(ax: Axes, runs: Sequence[Run], noise: str, rate: float, value: Callable[[EpochMetrics], float]) -> None:
+    for colour, loss, chosen in _each_loss(runs, noise, rate):
+        curves = np.array([[value(metrics) for metrics in run.history] for run in chosen])
+        mean, std = curves.mean(0), curves.std(0, ddof=1) if len(curves) > 1 else 0 * curves[0]
+        epochs = np.arange(1, len(mean) + 1)
+        ax.plot(epochs, mean, color=colour, label=loss)
+        ax.fill_between(epochs, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
+    ax.set(title=f"{noise}, {rate:.0%}", xlabel="epoch")
+    ax.legend()
 
 
 def _svg(name: str, draw: Callable[[Axes], None]) -> str:
@@ -147,6 +166,6 @@ def _svg(name: str, draw: Callable[[Axes], None]) -> str:
         figure = Figure(figsize=(4.8, 3.4), layout="constrained")
         draw(figure.subplots())
         text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     svg = text.getvalue()
-    return svg[svg.index("<svg") :]
+    return re.sub(r"(\.\d\d)\d+", r"\1", svg[svg.index("<svg") :])  # a hundredth of a pixel is enough

@@ -1,52 +1,38 @@
-"""A study's tables as Markdown."""
+"""A study's report as Markdown, beside it the figures as files."""
 
-from collections.abc import Sequence
-
-from labelnoise.reports.tables import summarise
-from labelnoise.runs import Run
+from labelnoise.reports.references import bibtex
+from labelnoise.reports.sections import Findings, Section, Table, study_sections
 
 
-def study_markdown(
-    runs: Sequence[Run],
-    own_runs: Sequence[Run],
-    *,
-    title: str,
-    command: str,
-    chosen_by: dict[str, dict[float, float]],
-) -> str:
-    """Title, one table of ``runs`` and, where there are any, one of ``own_runs``, and how they came about."""
-    config, machine = runs[0].config, runs[0].environment
-    seeds = len({run.config.seed for run in runs})
-    parts = [f"# {title}", f"Test accuracy in percent, mean ± standard deviation over {seeds} seeds.", _table(runs)]
-    if own_runs:
-        parts += ["## Every loss with its own learning rate", _table(own_runs)]
-    for loss, accuracies in chosen_by.items():
-        values = ", ".join(f"{rate}: {100 * accuracy:.2f}" for rate, accuracy in accuracies.items())
-        parts.append(f"Noisy validation accuracy of {loss} by learning rate, percent: {values}.")
-    parts.append(
-        f"{config.epochs} epochs, batch {config.batch_size}, momentum {config.momentum}, weight decay "
-        f"{config.weight_decay}, {config.precision}. Made with `{command}` on {machine['processor']} "
+def study_markdown(findings: Findings) -> tuple[str, dict[str, str]]:
+    """The report, and the SVG figures it shows by their path beside it."""
+    config, machine = findings.runs[0].config, findings.runs[0].environment
+    sections = study_sections(findings)
+    made = (
+        f"{config.dataset.label}, {config.model.label}, {config.epochs} epochs, batch {config.batch_size}, learning "
+        f"rate {config.learning_rate} ({config.schedule.label}), momentum {config.momentum}, weight decay "
+        f"{config.weight_decay}, {config.precision}. Made with `{findings.command}` on {machine['processor']} "
         f"({machine['cores']} cores), Python {machine['python']}, labelnoise {machine['labelnoise']} "
         f"({machine['commit']}), torch {machine['torch']}."
     )
-    return "\n\n".join(parts) + "\n"
-
-
-def _table(runs: Sequence[Run]) -> str:
-    learning_rates = {(run.config.loss.name): run.config.learning_rate for run in runs}
-    one_rate = len(set(learning_rates.values())) == 1
-    head = ["noise", "loss", "best epoch", "last epoch", "AUROC", "flags right", "errors found"]
-    rows = [
-        [
-            f"{row.noise} {row.rate:.0%}",
-            row.loss,
-            *(value.percent() for value in (row.best, row.last, row.auroc, row.precision, row.recall)),
-        ]
-        for row in summarise(runs)
+    parts = [
+        f"# {findings.title}",
+        findings.notes,
+        *(_section(section) for section in sections),
+        "## How it was made",
+        made,
     ]
-    if not one_rate:
-        head.append("learning rate")
-        for row in rows:
-            row.append(str(learning_rates[row[1].partition(" ")[0]]))
-    lines = [head, ["---"] * len(head), *rows]
+    parts += ["## References", f"```bibtex\n{bibtex(findings.runs)}\n```"]
+    figures = {f"figures/{name}.svg": svg for section in sections for name, svg in section.figures.items()}
+    return "\n\n".join(part for part in parts if part) + "\n", figures
+
+
+def _section(section: Section) -> str:
+    figures = "\n".join(f"![{name}](figures/{name}.svg)" for name in section.figures)
+    table = _table(section.table) if section.table else ""
+    return "\n\n".join(part for part in (f"## {section.title}", section.text, table, figures) if part)
+
+
+def _table(table: Table) -> str:
+    lines = [table.head, ["---"] * len(table.head), *table.rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import NamedTuple
 
-from labelnoise.runs import Run
+from labelnoise.runs import Run, short_names
 
 RESULT_FIELDS = (
     "run_id", "dataset", "noise", "rate", "loss", "seed", "best_epoch", "test_accuracy_best", "test_accuracy_last",
@@ -15,16 +15,16 @@ RESULT_FIELDS = (
 
 
 class Spread(NamedTuple):
-    """Mean and sample standard deviation; the latter is 0 for one seed."""
+    """Mean and sample standard deviation; the latter is NaN for one seed."""
 
     mean: float
     std: float
 
     def percent(self) -> str:
-        """Such as ``94.7 ± 0.8``, and a dash where there is nothing to divide by."""
+        """Such as ``94.7 ± 0.8``, ``94.7`` for one seed, and a dash where there is nothing to divide by."""
         if math.isnan(self.mean):
             return "–"
-        return f"{100 * self.mean:.1f} ± {100 * self.std:.1f}"
+        return f"{100 * self.mean:.1f}" + ("" if math.isnan(self.std) else f" ± {100 * self.std:.1f}")
 
 
 class Summary(NamedTuple):
@@ -33,6 +33,7 @@ class Summary(NamedTuple):
     noise: str
     rate: float
     loss: str
+    learning_rate: float
     seeds: int
     best: Spread
     """Test accuracy at the epoch of best noisy validation."""
@@ -46,11 +47,44 @@ class Summary(NamedTuple):
     """Of the wrong labels."""
 
 
+class Passing(NamedTuple):
+    """How soon CCE does better than MAE ever does, in one seed's runs."""
+
+    noise: str
+    rate: float
+    learning_rates: tuple[float, float]
+    """Of CCE and of MAE."""
+    seed: int
+    best: float
+    """MAE's highest test accuracy in any epoch."""
+    best_epoch: int
+    passed_at: int | None
+    """The first epoch in which CCE's test accuracy is higher."""
+
+
+def passing_epochs(runs: Sequence[Run]) -> list[Passing]:
+    """A row for each noise, rate and seed with runs of both ``cce`` and ``mae``."""
+    pairs: dict[tuple[str, float, int], dict[str, Run]] = {}
+    for run in runs:
+        key = (run.config.noise.name, run.config.rate, run.config.seed)
+        pairs.setdefault(key, {})[run.config.loss.name] = run
+    found: list[Passing] = []
+    for (noise, rate, seed), pair in pairs.items():
+        if not {"cce", "mae"} <= pair.keys():
+            continue
+        cce, mae = pair["cce"], pair["mae"]
+        best = max(mae.history, key=lambda metrics: metrics.test_accuracy)
+        passed = (metrics.epoch for metrics in cce.history if metrics.test_accuracy > best.test_accuracy)
+        rates = (cce.config.learning_rate, mae.config.learning_rate)
+        found.append(Passing(noise, rate, rates, seed, best.test_accuracy, best.epoch, next(passed, None)))
+    return found
+
+
 def spread(values: Sequence[float]) -> Spread:
     """Mean and spread of a few numbers; NaN where one of them is."""
     if any(map(math.isnan, values)):
         return Spread(math.nan, math.nan)
-    return Spread(fmean(values), stdev(values) if len(values) > 1 else 0.0)
+    return Spread(fmean(values), stdev(values) if len(values) > 1 else math.nan)
 
 
 def summarise(runs: Sequence[Run]) -> list[Summary]:
@@ -65,6 +99,7 @@ def summarise(runs: Sequence[Run]) -> list[Summary]:
             noise,
             rate,
             loss,
+            group[0].config.learning_rate,
             len(group),
             best=spread([run.metrics["test_accuracy_best"] for run in group]),
             last=spread([run.metrics["test_accuracy_last"] for run in group]),
@@ -78,16 +113,8 @@ def summarise(runs: Sequence[Run]) -> list[Summary]:
 
 
 def loss_names(runs: Sequence[Run]) -> dict[str, str]:
-    """What tables call each loss, by its label: its name, with the settings in which those of one name differ."""
-    losses = {run.config.loss.label: run.config.loss for run in runs}
-    names: dict[str, str] = {}
-    for label, loss in losses.items():
-        alike = [other.settings for other in losses.values() if other.name == loss.name]
-        differing = [
-            f"{key}={value}" for key, value in loss.settings.items() if any(o.get(key) != value for o in alike)
-        ]
-        names[label] = " ".join([loss.name, *differing])
-    return names
+    """What tables call each loss, by its label."""
+    return short_names(run.config.loss for run in runs)
 
 
 def results_csv(runs: Sequence[Run]) -> str:

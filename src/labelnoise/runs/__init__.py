@@ -1,8 +1,20 @@
 """Runs on disk: identity, results and provenance."""
 
-from labelnoise.runs.config import Part, RunConfig
+from labelnoise.runs.config import Part, RunConfig, short_names
 from labelnoise.runs.environment import environment
 from labelnoise.runs.folder import Belief, Run, RunFolder, Samples
-from labelnoise.runs.store import Counts, Store
+from labelnoise.runs.store import Counts, RunState, Store
 
-__all__ = ["Belief", "Counts", "Part", "Run", "RunConfig", "RunFolder", "Samples", "Store", "environment"]
+__all__ = [
+    "Belief",
+    "Counts",
+    "Part",
+    "Run",
+    "RunConfig",
+    "RunFolder",
+    "RunState",
+    "Samples",
+    "Store",
+    "environment",
+    "short_names",
+]

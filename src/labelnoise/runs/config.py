@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,6 +26,23 @@ class Part(BaseModel):
         """Name and settings in one line."""
         settings = ", ".join(f"{name}={value}" for name, value in self.settings.items())
         return f"{self.name}({settings})"
+
+
+def short_names(parts: Iterable[Part]) -> dict[str, str]:
+    """What people call each part, by its label: its name, with the settings in which those of one name differ.
+
+    >>> list(short_names([Part(name="cce"), Part(name="gce", q=0.3), Part(name="gce", q=0.7)]).values())
+    ['cce', 'gce q=0.3', 'gce q=0.7']
+    """
+    by_label = {part.label: part for part in parts}
+    names: dict[str, str] = {}
+    for label, part in by_label.items():
+        alike = [other.settings for other in by_label.values() if other.name == part.name]
+        differing = [
+            f"{key}={value}" for key, value in part.settings.items() if any(o.get(key) != value for o in alike)
+        ]
+        names[label] = " ".join([part.name, *differing])
+    return names
 
 
 class RunConfig(BaseModel):

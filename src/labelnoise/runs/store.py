@@ -38,6 +38,10 @@ class Counts(NamedTuple):
     left: int
 
 
+RunState = tuple[RunConfig, str]
+"""A run, and whether it is ``done``, ``running``, ``failed`` or ``left``."""
+
+
 class Store:
     """The runs of one study; every call opens the file anew, so a store may be handed to another process."""
 
@@ -81,11 +85,18 @@ class Store:
             state = "done" if error is None else "failed"
             database.execute("update runs set state = ?, error = ? where run_id = ?", (state, error, config.run_id))
 
-    def counts(self) -> Counts:
-        """How far the study is; a run whose owner is dead is left, not running."""
+    def states(self) -> list[RunState]:
+        """Every run with its state; a run whose owner is dead is left, not running."""
         with self._transaction() as database:
-            rows = database.execute("select state, host, pid, started, heartbeat from runs").fetchall()
-        states = ["left" if state == "running" and _is_dead(*owner) else state for state, *owner in rows]
+            rows = database.execute("select config, state, host, pid, started, heartbeat from runs").fetchall()
+        return [
+            (RunConfig.model_validate_json(config), "left" if state == "running" and _is_dead(*owner) else state)
+            for config, state, *owner in rows
+        ]
+
+    def counts(self) -> Counts:
+        """How far the study is."""
+        states = [state for _, state in self.states()]
         return Counts(**{state: states.count(state) for state in Counts._fields})
 
     def failures(self) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """Studies on disk: run a recipe, see how far it is, write its results."""
 
-import functools
 import json
 import shlex
 import tempfile
@@ -19,7 +18,7 @@ from labelnoise.experiments import (
     run_study,
     study_progress,
 )
-from labelnoise.reports import Summary, results_csv, study_markdown, study_page, summarise, to_csv
+from labelnoise.reports import Findings, Summary, results_csv, study_markdown, study_page, summarise, to_csv
 from labelnoise.runs import Counts, RunConfig, Store
 
 _SELECTABLE: dict[str, Callable[[RunConfig, str], bool]] = {
@@ -43,7 +42,8 @@ def run(
 
     Args:
         recipe: a packaged recipe's name, such as ``clinc150``, or the path of a TOML file.
-        out: holds ``runs/``, ``store.sqlite``, ``results.csv``, ``timings.csv``, ``report.md`` and ``report.html``.
+        out: holds ``runs/``, ``store.sqlite``, ``results.csv``, ``timings.csv``, ``README.md``,
+            ``figures/`` and ``report.html``; a ``notes.md`` put there is shown in both reports.
         workers: processes of one thread each.
         changes: settings by dotted name, over the recipe's.
         device: ``"cpu"``, ``"cuda"`` or ``"auto"``, which takes an accelerator where there is one.
@@ -74,11 +74,15 @@ def status(out: Path | str) -> Counts:
     return Store(Path(out) / "store.sqlite").counts()
 
 
+def read(out: Path | str) -> Study:
+    """What is finished of the study in ``out``."""
+    return read_study(_read_recipe(Path(out)), Path(out))
+
+
 def report(out: Path | str) -> list[Summary]:
     """Write the results of what is finished of the study in ``out``."""
     out = Path(out)
-    recipe = _read_recipe(out)
-    return write_results(recipe, read_study(recipe, out), out, command=(out / "command.txt").read_text().strip())
+    return write_results(_read_recipe(out), read(out), out, command=(out / "command.txt").read_text().strip())
 
 
 def check_writable(out: Path) -> None:
@@ -106,12 +110,13 @@ def write_results(recipe: Recipe, study: Study, out: Path, *, command: str) -> l
     seconds = sorted((run_id, run.seconds) for run_id, run in everything.items())
     write(out / "timings.csv", to_csv(("run_id", "seconds"), seconds))
     data, _ = load_data(recipe.dataset)
-    markdown, page = (
-        functools.partial(render, title=recipe.title, command=command, chosen_by=chosen_by)
-        for render in (study_markdown, study_page)
-    )
-    write(out / "report.md", markdown(study.runs, study.own_runs))
-    write(out / "report.html", page(study.runs, study.own_runs, data))
+    findings = Findings(recipe.title, command, study.runs, study.own_runs, chosen_by, _notes(out))
+    markdown, figures = study_markdown(findings)
+    (out / "figures").mkdir(exist_ok=True)
+    for name, svg in figures.items():
+        write(out / name, svg)
+    write(out / "README.md", markdown)
+    write(out / "report.html", study_page(findings, data))
     if study.failures:
         raise ChildProcessError(failed)
     return summarise(study.runs)
@@ -121,6 +126,12 @@ def write(path: Path, text: str) -> None:
     """Put ``text`` into the file ``path``, whole."""
     with _files.replacing(path) as file:
         file.write(text.encode())
+
+
+def _notes(out: Path) -> str:
+    """What somebody wrote about the result, as Markdown paragraphs."""
+    path = out / "notes.md"
+    return path.read_text().strip() if path.exists() else ""
 
 
 def _read_recipe(out: Path) -> Recipe:

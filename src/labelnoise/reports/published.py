@@ -1,0 +1,73 @@
+"""The tables of the GCE paper, to stand beside ours.
+
+``published.csv`` holds test accuracies in percent as the paper prints them, mean and standard deviation of five runs.
+``verified`` says whether a second published source, the authors' slides among them, shows the same mean; the others
+are transcriptions that nobody has held against the paper yet.
+"""
+
+import csv
+import functools
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import NamedTuple
+
+from labelnoise.reports.tables import Summary, loss_names, summarise
+from labelnoise.runs import Part, Run
+
+
+class Published(NamedTuple):
+    """One cell of the paper's tables."""
+
+    accuracy: float
+    """A fraction."""
+    epoch: str
+    """``"best"`` by noisy validation, or ``"last"``."""
+    verified: bool
+
+
+class Comparison(NamedTuple):
+    """One of our rows beside the paper's."""
+
+    ours: Summary
+    published: Published
+
+
+def beside_published(runs: Sequence[Run]) -> list[Comparison]:
+    """Our rows for which the paper has a figure: its data set, noise, rate and loss, whatever the network.
+
+    >>> beside_published([])
+    []
+    """
+    losses = {name: _name_in_the_paper(_loss(runs, label)) for label, name in loss_names(runs).items()}
+    # The open-set experiment has a setting, and a column of closed-set noise, of its own.
+    experiment = "open-set" if any(run.config.noise.name == "open_set" for run in runs) else "closed-set"
+    dataset = runs[0].config.dataset.name if runs else ""
+    cells = (
+        (row, _cells().get((experiment, dataset, row.noise, row.rate, losses[row.loss]))) for row in summarise(runs)
+    )
+    return [Comparison(row, cell) for row, cell in cells if cell is not None]
+
+
+@functools.cache
+def _cells() -> dict[tuple[str, str, str, float, str], Published]:
+    with (files("labelnoise.reports") / "published.csv").open() as file:
+        return {
+            (row["experiment"], row["dataset"], row["noise"], float(row["rate"]), row["loss"]): Published(
+                float(row["mean"]) / 100, row["epoch"], row["verified"] == "yes"
+            )
+            for row in csv.DictReader(file)
+        }
+
+
+def _loss(runs: Sequence[Run], label: str) -> Part:
+    return next(run.config.loss for run in runs if run.config.loss.label == label)
+
+
+def _name_in_the_paper(loss: Part) -> str:
+    """With other settings than the paper's it is not the paper's loss, and has no figure there."""
+    settings = loss.settings
+    if loss.name == "gce":
+        return {0.0: "cce", 0.7: "gce"}.get(settings["q"], "")
+    if loss.name == "pruned_gce":
+        return "pruned_gce" if (settings["q"], settings["k"]) == (0.7, 0.5) else ""
+    return f"forward {settings['transition']}" if loss.name == "forward" else loss.name

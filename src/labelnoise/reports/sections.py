@@ -1,0 +1,218 @@
+"""What a study's report says, section by section; the Markdown and the HTML page show the same ones."""
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import NamedTuple
+
+from labelnoise.reports import figures
+from labelnoise.reports.published import beside_published
+from labelnoise.reports.tables import Spread, Summary, loss_names, passing_epochs, spread, summarise
+from labelnoise.runs import Run
+
+
+class Table(NamedTuple):
+    """Text by row and column."""
+
+    head: list[str]
+    rows: list[list[str]]
+
+
+class Section(NamedTuple):
+    """A heading, and under it a table, figures and what is to be said of them, as far as there are any."""
+
+    title: str
+    text: str
+    table: Table | None = None
+    figures: dict[str, str] = {}  # noqa: RUF012  # never changed
+    """SVG by name."""
+
+
+class Findings(NamedTuple):
+    """What a study came to, for its reports."""
+
+    title: str
+    command: str
+    """What a reader types to get the same."""
+    runs: Sequence[Run]
+    """Finished runs of one data set, all with the same learning rate."""
+    own_runs: Sequence[Run] = ()
+    """The same with a learning rate for each loss, where there are any."""
+    chosen_by: dict[str, dict[float, float]] = {}  # noqa: RUF012  # never changed
+    """Mean noisy validation accuracy of each candidate learning rate, by loss."""
+    notes: str = ""
+    """Markdown paragraphs that discuss the result; shown as plain text on the page."""
+
+
+def study_sections(findings: Findings) -> list[Section]:
+    """The sections that every report has."""
+    _, _, runs, own_runs, chosen_by, _ = findings
+    return [
+        _results(runs),
+        *_own(own_runs, chosen_by),
+        *_published(runs),
+        *_speed(runs, own_runs),
+        *_curves(runs),
+        *_pruning(runs),
+        _cost(runs),
+    ]
+
+
+def _results(runs: Sequence[Run]) -> Section:
+    bars = {f"accuracy-{epoch}-epoch": figures.accuracy_bars(runs, epoch) for epoch in ("best", "last")}
+    seeds = " to ".join(str(count) for count in sorted({row.seeds for row in summarise(runs)}))
+    return Section(
+        "Test accuracy, and how well the wrong labels were found",
+        f"Percent, mean ± standard deviation over the seeds ({seeds}). Best epoch: the one of highest accuracy on "
+        "the noisy validation set. AUROC is of the ranking by mean logit margin; a label is flagged where the network "
+        "preferred another one on average over the epochs.",
+        _accuracies(runs),
+        bars,
+    )
+
+
+def _own(own_runs: Sequence[Run], chosen_by: dict[str, dict[float, float]]) -> list[Section]:
+    sections: list[Section] = []
+    if own_runs:
+        text = "The same runs, but for the learning rate, which each loss's own noisy validation chose."
+        sections.append(Section("Every loss with its own learning rate", text, _accuracies(own_runs)))
+    if chosen_by:
+        rates = list(next(iter(chosen_by.values())))
+        rows = [[loss, *(f"{100 * values[rate]:.2f}" for rate in rates)] for loss, values in chosen_by.items()]
+        table = Table(["loss", *map(str, rates)], rows)
+        text = "Noisy validation accuracy at its best epoch by learning rate, percent; the test set has no part in it."
+        sections.append(Section("How the learning rate was chosen", text, table))
+    return sections
+
+
+def _accuracies(runs: Sequence[Run]) -> Table:
+    head = ["noise", "loss", "best epoch", "last epoch", "AUROC", "flags right", "errors found"]
+    rows = [
+        [*_key(row), *(value.percent() for value in (row.best, row.last, row.auroc, row.precision, row.recall))]
+        for row in summarise(runs)
+    ]
+    extra = {
+        "seeds": [str(row.seeds) for row in summarise(runs)],
+        "learning rate": [str(row.learning_rate) for row in summarise(runs)],
+    }
+    for name, column in extra.items():  # said once elsewhere where all rows agree
+        if len(set(column)) > 1:
+            head.append(name)
+            for row, value in zip(rows, column, strict=True):
+                row.append(value)
+    return Table(head, rows)
+
+
+def _published(runs: Sequence[Run]) -> list[Section]:
+    rows = [
+        [
+            *_key(ours),
+            published.epoch,
+            f"{100 * published.accuracy:.2f}" + ("" if published.verified else " *"),
+            _of_epoch(ours, published.epoch).percent(),
+            f"{100 * (_of_epoch(ours, published.epoch).mean - published.accuracy):+.1f}",
+        ]
+        for ours, published in beside_published(runs)
+    ]
+    if not rows:
+        return []
+    config = runs[0].config
+    text = (
+        "Test accuracy, percent. * as published (unverified transcription). The paper trains on the whole data set: "
+        "ResNet-34 for 120 epochs on CIFAR-10, for 150 on CIFAR-100; ResNet-18 for 30 on Fashion-MNIST (unverified). "
+        f"Here: {config.model.label}, {config.epochs} epochs, "
+        f"{f'{config.train_samples:,} samples' if config.train_samples else 'all samples'}."
+    )
+    return [
+        Section(
+            "Beside the published figures",
+            text,
+            Table(["noise", "loss", "epoch", "published", "ours", "difference"], rows),
+        )
+    ]
+
+
+def _speed(runs: Sequence[Run], own_runs: Sequence[Run]) -> list[Section]:
+    rows = [
+        [
+            f"{passing.noise} {passing.rate:.0%}",
+            " / ".join(map(str, passing.learning_rates)),
+            str(passing.seed),
+            f"{100 * passing.best:.1f}",
+            str(passing.best_epoch),
+            str(passing.passed_at or "never"),
+        ]
+        for passing in [*passing_epochs(runs), *passing_epochs(own_runs)]
+    ]
+    if not rows:
+        return []
+    head = ["noise", "learning rates", "seed", "mae's highest", "at epoch", "cce passes it at epoch"]
+    text = (
+        "The highest test accuracy of MAE in any epoch, percent, and the first epoch in which CCE's is higher; "
+        "learning rates of CCE and MAE."
+    )
+    return [Section("How soon CCE passes MAE", text, Table(head, rows))]
+
+
+def _curves(runs: Sequence[Run]) -> list[Section]:
+    def each(kind: str) -> dict[str, str]:
+        draw = {"accuracy": figures.accuracy_by_epoch, "loss": figures.loss_by_epoch, "belief": figures.belief_by_epoch}
+        return {f"{kind}-{noise}-{rate}": draw[kind](runs, noise, rate) for noise, rate in figures.noise_rates(runs)}
+
+    return [
+        Section(
+            "Accuracy by epoch",
+            "On the test set; mean and one standard deviation over the seeds.",
+            None,
+            each("accuracy"),
+        ),
+        Section(
+            "Validation loss by epoch",
+            "Cross entropy against the noisy validation labels, whatever the training loss; mean and one standard "
+            "deviation over the seeds.",
+            None,
+            each("loss"),
+        ),
+        Section(
+            "How far the network believes the labels it is given",
+            "Mean probability of the given label over training samples whose label is right (solid) or wrong (dashed). "
+            "A wrong label that is believed has been fitted.",
+            None,
+            each("belief"),
+        ),
+    ]
+
+
+def _pruning(runs: Sequence[Run]) -> list[Section]:
+    pruned = [run for run in runs if "pruning" in run.metrics]
+    rows: list[list[str]] = []
+    for row in summarise(pruned):
+        scores = [run.metrics["pruning"] for run in figures.at(pruned, row.noise, row.rate)]
+        values = (spread([score[name] for score in scores]).percent() for name in ("precision", "recall"))
+        rows.append([*_key(row), *values])
+    text = (
+        "Of the samples left out at the end, the share that is wrongly labelled; of the wrong labels, the share left "
+        "out. Percent."
+    )
+    head = ["noise", "loss", "pruned labels wrong", "wrong labels pruned"]
+    return [Section("Pruning", text, Table(head, rows))] if rows else []
+
+
+def _cost(runs: Sequence[Run]) -> Section:
+    names = loss_names(runs)
+    rows = [
+        [name, f"{fmean(run.seconds for run in runs if run.config.loss.label == label):.0f}"]
+        for label, name in names.items()
+    ]
+    text = (
+        "Mean seconds of a run, data and features included, in one process of one thread; of the last process where it "
+        "was cut off."
+    )
+    return Section("Time", text, Table(["loss", "seconds"], rows))
+
+
+def _key(row: Summary) -> list[str]:
+    return [f"{row.noise} {row.rate:.0%}", row.loss]
+
+
+def _of_epoch(row: Summary, epoch: str) -> Spread:
+    return row.best if epoch == "best" else row.last

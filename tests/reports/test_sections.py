@@ -1,0 +1,50 @@
+import pytest
+from test_tables import runs
+
+from labelnoise.reports import Findings, study_markdown
+from labelnoise.reports.references import bibtex
+from labelnoise.reports.tables import passing_epochs
+from labelnoise.runs import Belief
+from labelnoise.training import EpochMetrics
+
+MACHINE = {name: "x" for name in ("processor", "cores", "python", "labelnoise", "commit", "torch")}
+
+
+def curve(*test_accuracies):
+    return [EpochMetrics(epoch, 0.5, 0.6, 1.0, accuracy) for epoch, accuracy in enumerate(test_accuracies, 1)]
+
+
+def with_curves(seeds, **curves):
+    """Runs of digits at 20 % noise, with the test accuracies by epoch of each loss."""
+    return [
+        run._replace(history=curve(*curves[run.config.loss.name]), belief=[Belief(0.9, 0.1)] * 3, environment=MACHINE)
+        for run in runs(seeds)
+        if run.config.rate == 0.2 and run.config.loss.name in curves
+    ]
+
+
+@pytest.mark.parametrize(("cce", "passed"), [((0.1, 0.4, 0.9), 3), ((0.1, 0.4, 0.5), None), ((0.6, 0.1, 0.1), 1)])
+def test_the_epoch_in_which_cross_entropy_passes_what_mae_ever_reaches(cce, passed):
+    (found,) = passing_epochs(with_curves(1, cce=cce, mae=(0.2, 0.5, 0.4)))
+    assert (found.best, found.best_epoch, found.passed_at) == (0.5, 2, passed)
+
+
+def test_without_both_there_is_nothing_to_pass():
+    assert passing_epochs(with_curves(2, cce=(0.1, 0.2, 0.3), gce=(0.1, 0.2, 0.3))) == []
+
+
+def test_the_markdown_shows_its_figures_and_says_how_it_was_made():
+    found = with_curves(2, cce=(0.1, 0.4, 0.9), gce=(0.1, 0.4, 0.5))
+    text, figures = study_markdown(Findings("A title", "labelnoise study run x", found, notes="What it means."))
+    assert text.startswith("# A title\n\nWhat it means.\n\n## ")
+    assert figures.keys() == {name for name in figures if f"]({name})" in text}
+    assert len(figures) == 5
+    assert all(svg.startswith("<svg") and svg.endswith("</svg>\n") for svg in figures.values())
+    assert "`labelnoise study run x`" in text
+    assert "zhang2018generalized" in text
+
+
+def test_references_are_those_of_what_was_used():
+    text = bibtex(with_curves(1, mae=(0.1, 0.2, 0.3)))
+    assert text.count("@") == 4  # Lq, the ranking, MAE, digits
+    assert "ghosh2017robust" in text

@@ -14,10 +14,15 @@ def curve(*test_accuracies):
     return [EpochMetrics(epoch, 0.5, 0.6, 1.0, accuracy) for epoch, accuracy in enumerate(test_accuracies, 1)]
 
 
-def with_curves(seeds, **curves):
-    """Runs of digits at 20 % noise, with the test accuracies by epoch of each loss."""
+def with_curves(seeds, rate=0.0, **curves):
+    """Runs of digits with the test accuracies by epoch of each loss."""
     return [
-        run._replace(history=curve(*curves[run.config.loss.name]), belief=[Belief(0.9, 0.1)] * 3, environment=MACHINE)
+        run._replace(
+            config=run.config.model_copy(update={"rate": rate}),
+            history=curve(*curves[run.config.loss.name]),
+            belief=[Belief(0.9, 0.1)] * 3,
+            environment=MACHINE,
+        )
         for run in runs(seeds)
         if run.config.rate == 0.2 and run.config.loss.name in curves
     ]
@@ -29,8 +34,10 @@ def test_the_epoch_in_which_cross_entropy_passes_what_mae_ever_reaches(cce, pass
     assert (found.best, found.best_epoch, found.passed_at) == (0.5, 2, passed)
 
 
-def test_without_both_there_is_nothing_to_pass():
-    assert passing_epochs(with_curves(2, cce=(0.1, 0.2, 0.3), gce=(0.1, 0.2, 0.3))) == []
+def test_without_both_or_with_noise_there_is_nothing_to_pass():
+    rising = (0.1, 0.2, 0.3)
+    assert passing_epochs(with_curves(2, cce=rising, gce=rising)) == []
+    assert passing_epochs(with_curves(2, rate=0.2, cce=rising, mae=rising)) == []
 
 
 def test_the_markdown_shows_its_figures_and_says_how_it_was_made():

@@ -134,7 +134,6 @@ def _published(runs: Sequence[Run]) -> list[Section]:
 def _speed(runs: Sequence[Run], own_runs: Sequence[Run]) -> list[Section]:
     rows = [
         [
-            f"{passing.noise} {passing.rate:.0%}",
             " / ".join(map(str, passing.learning_rates)),
             str(passing.seed),
             f"{100 * passing.best:.1f}",
@@ -145,7 +144,7 @@ def _speed(runs: Sequence[Run], own_runs: Sequence[Run]) -> list[Section]:
     ]
     if not rows:
         return []
-    head = ["noise", "learning rates", "seed", "mae's highest", "at epoch", "cce passes it at epoch"]
+    head = ["learning rates", "seed", "mae's highest", "at epoch", "cce passes it at epoch"]
     text = (
         "The highest test accuracy of MAE in any epoch, percent, and the first epoch in which CCE's is higher; "
         "learning rates of CCE and MAE."

@@ -48,10 +48,8 @@ class Summary(NamedTuple):
 
 
 class Passing(NamedTuple):
-    """How soon CCE does better than MAE ever does, in one seed's runs."""
+    """How soon CCE does better than MAE ever does, in one seed's runs without noise."""
 
-    noise: str
-    rate: float
     learning_rates: tuple[float, float]
     """Of CCE and of MAE."""
     seed: int
@@ -63,20 +61,20 @@ class Passing(NamedTuple):
 
 
 def passing_epochs(runs: Sequence[Run]) -> list[Passing]:
-    """A row for each noise, rate and seed with runs of both ``cce`` and ``mae``."""
-    pairs: dict[tuple[str, float, int], dict[str, Run]] = {}
+    """A row for each seed with runs of both ``cce`` and ``mae`` on clean labels: with noise CCE may well never."""
+    pairs: dict[int, dict[str, Run]] = {}
     for run in runs:
-        key = (run.config.noise.name, run.config.rate, run.config.seed)
-        pairs.setdefault(key, {})[run.config.loss.name] = run
+        if run.config.rate == 0:
+            pairs.setdefault(run.config.seed, {})[run.config.loss.name] = run
     found: list[Passing] = []
-    for (noise, rate, seed), pair in pairs.items():
+    for seed, pair in pairs.items():
         if not {"cce", "mae"} <= pair.keys():
             continue
         cce, mae = pair["cce"], pair["mae"]
         best = max(mae.history, key=lambda metrics: metrics.test_accuracy)
         passed = (metrics.epoch for metrics in cce.history if metrics.test_accuracy > best.test_accuracy)
         rates = (cce.config.learning_rate, mae.config.learning_rate)
-        found.append(Passing(noise, rate, rates, seed, best.test_accuracy, best.epoch, next(passed, None)))
+        found.append(Passing(rates, seed, best.test_accuracy, best.epoch, next(passed, None)))
     return found
 
 

@@ -103,7 +103,7 @@ def test_the_report_is_one_file_with_everything_in_it(out):
     assert "url(http" not in text
     assert page.tags.count("svg") == 12  # bars, accuracy, loss, belief, shapes, bounded sums: two each
     assert page.tags.count("img") == 40
-    assert page.tags.count("table") == 5  # accuracy, learning rates, how soon CCE passes MAE, pruning, time
+    assert page.tags.count("table") == 4  # accuracy, learning rates, pruning, time
     captions = ("last epoch", "symmetric, 20%", "mean p of the given label", "gradient (L1 norm", "100 classes")
     for caption in captions:
         assert caption in text

@@ -13,6 +13,8 @@ from labelnoise.datasets import Dataset
 from labelnoise.runs import Part, RunConfig
 from labelnoise.training import child_generator, split_validation
 
+_LEARNER = {"loss": Part(name="cce"), "learning_rate": 1.0}  # what the runs of one problem differ in
+
 
 class Problem(NamedTuple):
     """A data set with noise, split for one run; equal for all losses and learning rates of one seed."""
@@ -41,11 +43,17 @@ def _load_data(dataset: str) -> tuple[Dataset, str]:
 
 
 def load_problem(config: RunConfig) -> Problem:
-    """The problem of ``config``.
+    """The problem of ``config``, kept for the next run: those of one seed share it, whatever they learn it by.
 
     Raises:
         ValueError: the data are not those the config was made for, or a setting that does not fit them.
     """
+    return _load_problem(config.model_copy(update=_LEARNER).model_dump_json())
+
+
+@functools.lru_cache(maxsize=1)
+def _load_problem(config_json: str) -> Problem:
+    config = RunConfig.model_validate_json(config_json)
     data, checksum = load_data(config.dataset)
     if checksum != config.dataset_checksum:
         raise ValueError(f"dataset {data.name} has checksum {checksum}, the run wants {config.dataset_checksum}")

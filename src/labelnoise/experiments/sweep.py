@@ -16,8 +16,8 @@ def tuning_runs(recipe: Recipe, checksum: str, *, loss: Part) -> list[RunConfig]
     return [
         _config(recipe, checksum, Part(name=noise.name, **noise.settings), rule.at_rate, loss, candidate, seed)
         for noise in recipe.noises[:1]
-        for candidate in rule.candidates
         for seed in range(min(rule.seeds, recipe.seeds))
+        for candidate in rule.candidates
     ]
 
 
@@ -43,13 +43,13 @@ def choose_learning_rate(runs: Sequence[Run]) -> float:
 
 
 def study_runs(recipe: Recipe, checksum: str, *, learning_rates: dict[str, float]) -> list[RunConfig]:
-    """Every noise model x rate x loss x seed; ``learning_rates`` is by the loss's label."""
+    """Every noise model x rate x seed x loss, so that runs of one problem follow each other; rates by loss label."""
     return [
         _config(recipe, checksum, Part(name=noise.name, **noise.settings), rate, loss, learning_rates[loss.label], seed)
         for noise in recipe.noises
         for rate in noise.rates
-        for loss in recipe.losses
         for seed in range(recipe.seeds)
+        for loss in recipe.losses
     ]
 
 

@@ -1,4 +1,5 @@
 import os
+import resource
 
 import pytest
 import torch
@@ -34,3 +35,16 @@ def test_a_damaged_file_is_named(content, tmp_path):
     path.write_bytes(path.read_bytes()[:1000] if content == "half" else content)
     with pytest.raises(ValueError, match=r"checkpoint .*checkpoint.pt cannot be read .*; delete it to start the run"):
         load_checkpoint(path)
+
+
+def test_a_full_disk_is_told_of_and_leaves_the_old_checkpoint(tmp_path):
+    save_checkpoint(tmp_path / "c.pt", {"epoch": 1})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))  # files larger than that cannot be written
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            save_checkpoint(tmp_path / "c.pt", {"epoch": torch.zeros(10_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert load_checkpoint(tmp_path / "c.pt") == {"epoch": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["c.pt"]

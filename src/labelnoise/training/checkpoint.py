@@ -1,5 +1,6 @@
 """Checkpoints: plain tensors and numbers, whole or absent, and never a pickle that runs code."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,15 @@ from labelnoise import _files
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write ``state`` so that a kill at any moment leaves either the old checkpoint or the new one."""
+    """Write ``state`` so that a kill at any moment leaves either the old checkpoint or the new one.
+
+    Raises:
+        OSError: a full disk, or a folder that cannot be written.
+    """
+    whole = io.BytesIO()  # torch would hide an OSError, such as a full disk's, behind a RuntimeError of its own
+    torch.save(state, whole)
     with _files.replacing(path) as file:
-        torch.save(state, file)
+        file.write(whole.getbuffer())
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

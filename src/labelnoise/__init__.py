@@ -3,11 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from labelnoise.tasks import add_noise as add_noise
+    from labelnoise.tasks import audit_files as audit_files
     from labelnoise.tasks import demo as demo
     from labelnoise.tasks import study as study
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "demo", "study"]
+__all__ = ["__version__", "add_noise", "audit_files", "demo", "study"]
 
 
 def __getattr__(name: str) -> Any:

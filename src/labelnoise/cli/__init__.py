@@ -4,8 +4,10 @@ import sqlite3
 
 import typer
 
+from labelnoise.cli.audit import audit
 from labelnoise.cli.data import data
 from labelnoise.cli.demo import demo
+from labelnoise.cli.noise import noise
 from labelnoise.cli.study import study
 
 _INTERRUPTED = 130  # how typer ends on Ctrl-C
@@ -16,7 +18,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(audit)
 app.command()(demo)
+app.command()(noise)
 app.add_typer(study, name="study")
 app.add_typer(data, name="data")
 

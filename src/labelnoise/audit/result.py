@@ -1,0 +1,142 @@
+"""What an audit found, as arrays, a table, a summary and a file for a spreadsheet."""
+
+import csv
+import io
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
+
+
+class AuditWarning(UserWarning):
+    """The probabilities are not what an audit expects."""
+
+
+class Estimate(NamedTuple):
+    """How many labels are wrong; fractions."""
+
+    rate: float
+    """The mean of p_wrong."""
+    low: float
+    """Of the interval that spans both readings, each with its sampling error (95 %)."""
+    high: float
+    by_class: float
+    """If noise depends on the class alone."""
+    by_instance: float
+    """If noise sits on the samples that the model doubts."""
+
+
+class Audit(NamedTuple):
+    """One row a sample, in the order of the data."""
+
+    index: np.ndarray  # pyright: ignore[reportIncompatibleMethodOverride] (hides tuple.index)
+    """The row in the data set."""
+    given: np.ndarray
+    """The label as given, a class number."""
+    suggested: np.ndarray
+    """The most likely true label; of a label that is likelier wrong than right, the most likely other."""
+    p_wrong: np.ndarray
+    """Probability that the given label is wrong."""
+    threshold: float
+    """Labels with a larger p_wrong are flagged."""
+    estimate: Estimate
+    joint: np.ndarray
+    """Expected number of samples by true label (row) and given label (column)."""
+    class_names: tuple[str, ...]
+    disagreement_rises: bool
+    """Whether labels contradict the model more often where it is surest: a sign that it was misled."""
+
+    @property
+    def quality(self) -> np.ndarray:
+        """1 - p_wrong: cleanlab's orientation, the lower the worse."""
+        return 1 - self.p_wrong
+
+    @property
+    def is_issue(self) -> np.ndarray:
+        """Whether the label is flagged."""
+        return self.p_wrong > self.threshold
+
+    @property
+    def transition(self) -> np.ndarray:
+        """p(given label = column | true label = row); a class that nothing is believed to be keeps its own label."""
+        samples = self.joint.sum(1, keepdims=True)
+        return np.where(samples > 0, self.joint / np.maximum(samples, 1e-12), np.eye(len(self.joint)))
+
+    def summary(self) -> dict[str, Any]:
+        """The counts, rates and matrix as plain JSON."""
+        n, names = len(self.given), self.class_names
+        given = np.maximum(np.bincount(self.given, minlength=len(names)), 1)
+        wrong = np.bincount(self.given, weights=self.p_wrong, minlength=len(names))
+        return {
+            "num_samples": n,
+            "num_issues": int(self.is_issue.sum()),
+            "estimated_errors": round(n * self.estimate.rate),
+            "estimated_error_rate": self.estimate.rate,
+            "estimated_error_rate_low": self.estimate.low,
+            "estimated_error_rate_high": self.estimate.high,
+            "error_rate_if_noise_depends_on_the_class": self.estimate.by_class,
+            "error_rate_if_noise_depends_on_the_sample": self.estimate.by_instance,
+            "disagreement_rises_with_confidence": self.disagreement_rises,
+            "class_names": list(names),
+            "error_rate_by_given_class": dict(zip(names, (wrong / given).tolist(), strict=True)),
+            "error_rate_by_true_class": dict(zip(names, (1 - self.transition.diagonal()).tolist(), strict=True)),
+            "transition_matrix": self.transition.tolist(),
+        }
+
+    def columns(self) -> dict[str, Any]:
+        """The table's columns by name; ``decision`` is empty, for whoever reviews."""
+        names = np.array(self.class_names, dtype=object)
+        return {
+            "index": self.index,
+            "given_label": names[self.given],
+            "suggested_label": names[self.suggested],
+            "p_wrong": self.p_wrong,
+            "quality": self.quality,
+            "is_issue": self.is_issue,
+            "decision": np.full(len(self.given), "", dtype=object),
+        }
+
+    def to_table(self) -> "pa.Table":
+        """As a pyarrow table."""
+        import pyarrow as pa
+
+        return pa.table(self.columns())
+
+    def to_pandas(self) -> Any:
+        """As a pandas DataFrame, where pandas is installed."""
+        return self.to_table().to_pandas()
+
+    def to_csv(self) -> str:
+        """As CSV; a name that a spreadsheet would run as a formula is escaped by :func:`escape_cell`."""
+        columns = self.columns()
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(columns)
+        lists = (
+            [escape_cell(value) if isinstance(value, str) else value for value in column.tolist()]
+            for column in columns.values()
+        )
+        writer.writerows(zip(*lists, strict=True))
+        return text.getvalue()
+
+
+def escape_cell(text: str) -> str:
+    """A quote in front of what a spreadsheet would take for a formula, and of a quote itself: nothing is lost.
+
+    >>> escape_cell("=cmd()"), escape_cell("'quoted"), escape_cell("plain")
+    ("'=cmd()", "''quoted", 'plain')
+    """
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def unescape_cell(text: str) -> str:
+    """What :func:`escape_cell` was given.
+
+    >>> unescape_cell(escape_cell("=cmd()"))
+    '=cmd()'
+    """
+    return text.removeprefix("'")

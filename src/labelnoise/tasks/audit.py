@@ -1,0 +1,61 @@
+"""The audit of probabilities that lie in a file, from whatever model they came."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from labelnoise import _files
+from labelnoise.audit import Audit, audit_labels
+from labelnoise.audit.readings import Assume
+
+
+# Not called `audit`: that is the package of audits, `labelnoise.audit`, which a task of that name would hide.
+def audit_files(
+    pred_probs: Path | str,
+    labels: Path | str,
+    *,
+    out: Path | str,
+    assume: Assume = "auto",
+    max_false_flags: float | None = None,
+) -> Audit:
+    """Tell which labels are wrong, and write ``labels.csv`` and ``summary.json`` into the folder ``out``.
+
+    Args:
+        pred_probs: ``.npy`` of (n, k) out-of-sample class probabilities.
+        labels: ``.npy`` of (n) given labels, whole numbers from 0 to k - 1.
+        out: made if need be; both files are replaced where they exist.
+        assume, max_false_flags: as of :func:`labelnoise.audit.audit_labels`.
+
+    Raises:
+        ValueError: files that are no arrays of that kind, or a folder that cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(f"{folder}/p.npy", np.tile([[0.9, 0.1], [0.2, 0.8]], (50, 1)))
+        ...     np.save(f"{folder}/y.npy", np.array([0, 1] * 50))
+        ...     found = audit_files(f"{folder}/p.npy", f"{folder}/y.npy", out=f"{folder}/audit")
+        ...     sorted(path.name for path in Path(folder, "audit").iterdir())
+        ['labels.csv', 'summary.json']
+    """
+    found = audit_labels(_load(Path(pred_probs)), _load(Path(labels)), assume=assume, max_false_flags=max_false_flags)
+    out = Path(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, text in (("labels.csv", found.to_csv()), ("summary.json", json.dumps(found.summary(), indent=2))):
+            with _files.replacing(out / name) as file:
+                file.write(text.encode())
+    except OSError as error:
+        raise ValueError(f"out must be a folder that can be written, got {out}: {error.strerror}") from None
+    return found
+
+
+def _load(path: Path) -> np.ndarray:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:  # absent, damaged, or a pickle that could run code
+        raise ValueError(f"{path} is no .npy file of numbers: {error}") from None
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+        raise ValueError(f"{path} must hold one array of numbers, got {getattr(array, 'dtype', type(array).__name__)}")
+    return array

@@ -1,0 +1,202 @@
+import warnings
+from pathlib import Path
+
+import jaxtyping
+import numpy as np
+import pytest
+import torch
+from simulated import class_world, instance_world
+from sklearn.isotonic import IsotonicRegression
+from sklearn.metrics import roc_auc_score
+
+from labelnoise.audit import (
+    AuditWarning,
+    audit_labels,
+    estimate_noise_rate,
+    estimate_transition_matrix,
+    label_quality,
+)
+
+
+def test_clean_labels_stay_clean():
+    probabilities, given, *_ = class_world(rate=0.0, sharpness=2.0)
+    found = audit_labels(probabilities, given, assume="class")
+    assert found.estimate.rate < 0.002
+    assert found.is_issue.mean() < 0.001
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.2, 0.4])
+def test_noise_by_class_is_counted_right_where_it_is_assumed(rate):
+    probabilities, given, true, *_ = class_world(rate=rate, sharpness=2.0)
+    found = audit_labels(probabilities, given, assume="class")
+    assert found.estimate.rate == pytest.approx((given != true).mean(), rel=0.05)
+    assert found.estimate.low <= (given != true).mean() <= found.estimate.high
+
+
+def test_noise_by_instance_is_counted_right_where_it_is_assumed():
+    probabilities, given, true = instance_world()
+    found = audit_labels(probabilities, given, assume="instance")
+    assert found.estimate.rate == pytest.approx((given != true).mean(), rel=0.05)
+
+
+def test_without_an_assumption_the_interval_holds_both_worlds():
+    for probabilities, given, true in (class_world(sharpness=2.0)[:3], instance_world()):
+        found = estimate_noise_rate(probabilities, given)
+        assert found.low <= (given != true).mean() <= found.high
+        assert found.by_class <= found.rate <= found.by_instance
+
+
+def test_p_wrong_is_a_probability_where_its_reading_holds():
+    probabilities, given, true, *_ = class_world(n=50_000, sharpness=2.0)
+    found = audit_labels(probabilities, given, assume="class")
+    wrong = given != true
+    for low in np.arange(0, 1, 0.1):
+        rows = (found.p_wrong >= low) & (found.p_wrong < low + 0.1)
+        if rows.sum() > 500:  # a standard error of at most 0.022
+            assert wrong[rows].mean() == pytest.approx(found.p_wrong[rows].mean(), abs=0.07)
+
+
+def test_matrix_quality_and_flags_are_functions_of_one_audit():
+    probabilities, given, _, _, transition = class_world()
+    found = audit_labels(probabilities, given, assume="class")
+    assert np.abs(estimate_transition_matrix(probabilities, given, assume="class") - transition).max() < 0.03
+    np.testing.assert_array_equal(label_quality(probabilities, given, assume="class"), 1 - found.p_wrong)
+    np.testing.assert_array_equal(found.is_issue, found.p_wrong > 0.5)
+    assert (found.suggested != found.given)[found.is_issue].all()
+    assert found.joint.sum() == pytest.approx(len(given), rel=1e-4)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.05, 0.2])
+def test_a_list_keeps_its_share_of_false_flags(share):
+    probabilities, given, true, *_ = class_world(n=50_000, sharpness=2.0)
+    found = audit_labels(probabilities, given, assume="class", max_false_flags=share)
+    if not found.is_issue.any():
+        assert share == 0
+        return
+    assert (1 - found.p_wrong[found.is_issue]).mean() <= share
+    assert (given == true)[found.is_issue].mean() <= share + 0.02
+    longer = np.sort(found.p_wrong)[::-1][: found.is_issue.sum() + 1]
+    assert (1 - longer).mean() > share
+
+
+def test_arrays_and_tensors_of_any_width_are_the_same_audit():
+    probabilities, given, *_ = class_world(n=2000)
+    first = audit_labels(probabilities.astype(np.float32), given)
+    second = audit_labels(torch.from_numpy(probabilities.astype(np.float32)), torch.from_numpy(given.astype(np.int32)))
+    np.testing.assert_array_equal(first.p_wrong, second.p_wrong)
+
+
+def test_pieces_do_not_show(monkeypatch):
+    probabilities, given, *_ = class_world(n=2000)
+    whole = audit_labels(probabilities, given).p_wrong
+    monkeypatch.setattr("labelnoise.audit.labels._ELEMENTS_AT_ONCE", 400)
+    np.testing.assert_allclose(audit_labels(probabilities, given).p_wrong, whole, atol=1e-6)
+
+
+def test_noise_where_the_model_is_surest_is_warned_of_and_read_as_noise_by_class():
+    probabilities, given, *_ = class_world(rate=0.05)
+    surest = np.argsort(-probabilities.max(1))[:2000]
+    given[surest] = (given[surest] + 1) % 4
+    with pytest.warns(AuditWarning, match="more often where it is surer"):
+        found = audit_labels(probabilities, given)
+    assert found.disagreement_rises
+    assert found.estimate.rate == pytest.approx(found.estimate.by_class)
+
+
+PROBABILITIES, LABELS = np.full((4, 2), 0.5), np.array([0, 1, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"pred_probs": PROBABILITIES[:, 0]}, r"pred_probs must be floating point of shape \(n, k\).*got .*\(4,\)"),
+        ({"pred_probs": np.ones((4, 2), dtype=np.int64)}, "pred_probs must be floating point .* got torch.int64"),
+        ({"pred_probs": PROBABILITIES * 2}, "rows of at least 0 that sum to 1, got 1, 1, .. in row 0"),
+        ({"pred_probs": np.array([[0.5, 0.5], [np.nan, 1], [1, 0], [0, 1]])}, "got nan, 1, .. in row 1"),
+        ({"pred_probs": np.array([[0.5, 0.5], [1.5, -0.5], [1, 0], [0, 1]])}, "in row 1"),
+        ({"labels": LABELS[:3]}, r"labels must be whole numbers of shape \(4,\)"),
+        ({"labels": LABELS.astype(float)}, "labels must be whole numbers .* got torch.float64"),
+        ({"labels": LABELS + 1}, r"labels must be within \[0, 2\), .* got 1 to 2"),
+        ({"labels": LABELS - 1}, r"labels must be within \[0, 2\), .* got -1 to 0"),
+        ({"class_names": ["a"]}, "class_names must be 2, .* got 1"),
+        ({"max_false_flags": 1.0}, r"max_false_flags must be a fraction within \[0, 1\), got 1.0"),
+        ({"pred_probs": PROBABILITIES[:1], "labels": LABELS[:1]}, "at least 2 samples, got 1"),
+    ],
+)
+def test_mistakes_are_named(changed, message):
+    with pytest.raises(ValueError, match=message):
+        audit_labels(**({"pred_probs": PROBABILITIES, "labels": LABELS} | changed))
+
+
+def test_an_unknown_assumption_is_named():
+    with pytest.raises((ValueError, jaxtyping.TypeCheckError), match="assume"):  # the second where types are checked
+        audit_labels(PROBABILITIES, LABELS, assume="both")
+
+
+def test_two_samples_are_few_but_no_error():
+    assert audit_labels(PROBABILITIES[:2], LABELS[:2]).p_wrong == pytest.approx(0.5, abs=0.5)
+
+
+DETECTION = Path(__file__).parents[3] / "shared" / "data" / "detection"
+needs_data = pytest.mark.skipif(
+    not DETECTION.exists(), reason="the real data, ../shared/data beside the repository, are not here"
+)
+
+
+def real(name):
+    with np.load(DETECTION / f"{name}_resnet18.npz") as arrays:
+        probabilities, given, true = (arrays[key] for key in ("pred_probs", "given_labels", "true_labels"))
+    return probabilities, given, given != true
+
+
+def f1(flagged, wrong):
+    return 2 * (flagged & wrong).sum() / (flagged.sum() + wrong.sum())
+
+
+def best_f1(p_wrong, wrong):
+    found = np.cumsum(wrong[np.argsort(-p_wrong)])
+    return (2 * found / (np.arange(1, len(wrong) + 1) + wrong.sum())).max()
+
+
+@needs_data
+@pytest.mark.parametrize("name", ["cifar10n_aggregate", "cifar10n_worst"])
+def test_on_human_labels_the_audit_is_as_good_as_the_probabilities_allow(name):
+    probabilities, given, wrong = real(name)
+    found = audit_labels(probabilities, given)
+    own = probabilities[np.arange(len(given)), given]
+    flags = f1(found.is_issue, wrong)
+    assert flags > best_f1(found.p_wrong, wrong) - 0.02
+    assert flags > f1(probabilities.argmax(1) != given, wrong) - 0.005
+    assert roc_auc_score(wrong, found.p_wrong) >= roc_auc_score(wrong, -own)
+    assert found.estimate.rate == pytest.approx(wrong.mean(), rel=0.15)
+    assert found.estimate.low <= wrong.mean() <= found.estimate.high
+    bins = np.minimum((found.p_wrong * 15).astype(int), 14)
+    gaps = [abs((found.p_wrong - wrong)[bins == b].sum()) for b in range(15)]
+    assert sum(gaps) / len(given) < 0.05
+    fitted_to_the_truth = IsotonicRegression(increasing=False).fit(own, wrong).predict(own)
+    assert ((found.p_wrong - wrong) ** 2).mean() < 1.1 * ((fitted_to_the_truth - wrong) ** 2).mean()
+
+
+@needs_data
+def test_a_list_to_a_stated_precision_holds_it_on_human_labels():
+    probabilities, given, wrong = real("cifar10n_aggregate")
+    found = audit_labels(probabilities, given, max_false_flags=0.1)
+    assert wrong[found.is_issue].mean() >= 0.88
+    assert found.is_issue[wrong].mean() >= 0.40
+
+
+@needs_data
+def test_misled_folds_are_warned_of_and_their_errors_found_all_the_same():
+    probabilities, given, wrong = real("cifar10_synthetic20")
+    with pytest.warns(AuditWarning, match="were they shuffled"):
+        found = audit_labels(probabilities, given)
+    assert f1(found.is_issue, wrong) >= 0.94
+    assert roc_auc_score(wrong, found.p_wrong) >= roc_auc_score(wrong, -probabilities[np.arange(len(given)), given])
+
+
+@needs_data
+def test_shuffled_human_labels_give_no_warning():
+    probabilities, given, _ = real("cifar10n_aggregate")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", AuditWarning)
+        audit_labels(probabilities, given)

@@ -1,0 +1,30 @@
+import subprocess
+import sys
+
+import numpy as np
+
+
+def audit(folder, *arguments):
+    line = [sys.executable, "-m", "labelnoise", "audit", "--pred-probs", "p.npy", "--labels", "y.npy", "--out", "out"]
+    return subprocess.run([*line, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_the_count_and_its_interval_are_told_and_both_files_written(tmp_path):
+    random = np.random.default_rng(0)
+    probabilities = random.dirichlet([0.2, 0.2, 0.2], size=600)
+    np.save(tmp_path / "p.npy", probabilities)
+    np.save(
+        tmp_path / "y.npy", np.where(random.random(600) < 0.2, random.integers(3, size=600), probabilities.argmax(1))
+    )
+    done = audit(tmp_path, "--assume", "class", "--max-false-flags", "0.1")
+    assert done.returncode == 0, done.stderr
+    assert "of 600 labels are estimated to be wrong, between" in done.stdout
+    assert len((tmp_path / "out" / "labels.csv").read_text().splitlines()) == 601
+    assert (tmp_path / "out" / "summary.json").exists()
+
+
+def test_mistakes_are_one_line(tmp_path):
+    failed = audit(tmp_path)
+    assert failed.returncode == 2
+    assert failed.stderr.startswith("labelnoise: p.npy is no .npy file")
+    assert failed.stderr.count("\n") == 1

@@ -1,0 +1,59 @@
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+from labelnoise.audit import audit_labels
+from labelnoise.tasks import audit_files
+
+PROBABILITIES = np.random.default_rng(0).dirichlet([0.3, 0.3, 0.3], size=300)
+LABELS = PROBABILITIES.argmax(1)
+
+
+@pytest.fixture
+def files(tmp_path):
+    np.save(tmp_path / "p.npy", PROBABILITIES)
+    np.save(tmp_path / "y.npy", LABELS)
+    return tmp_path
+
+
+def test_both_files_say_what_the_library_says(files):
+    found = audit_files(files / "p.npy", files / "y.npy", out=files / "deep" / "out")
+    same = audit_labels(PROBABILITIES, LABELS)
+    assert (files / "deep" / "out" / "labels.csv").read_text() == found.to_csv() == same.to_csv()
+    assert json.loads((files / "deep" / "out" / "summary.json").read_text()) == same.summary()
+
+
+class Hostile:
+    def __reduce__(self):
+        return print, ("run",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "p.npy is no .npy file of numbers: .*No such file"),
+        (b"", "p.npy is no .npy file of numbers"),
+        (b"nonsense", "p.npy is no .npy file of numbers"),
+        (pickle.dumps(Hostile()), "p.npy is no .npy file of numbers"),
+        (np.array(["a", "b"]), "p.npy must hold one array of numbers, got <U1"),
+        (PROBABILITIES[:10], r"labels must be whole numbers of shape \(10,\)"),
+    ],
+)
+def test_what_is_no_such_file_is_named_and_nothing_is_written(content, message, files, capsys):
+    (files / "p.npy").unlink()
+    if isinstance(content, np.ndarray):
+        np.save(files / "p.npy", content)
+    elif content is not None:
+        (files / "p.npy").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        audit_files(files / "p.npy", files / "y.npy", out=files / "out")
+    assert not (files / "out").exists()
+    assert capsys.readouterr().out == ""
+
+
+def test_a_folder_that_is_a_file_is_named(files):
+    (files / "out").write_text("")
+    with pytest.raises(ValueError, match="out must be a folder that can be written"):
+        audit_files(files / "p.npy", files / "y.npy", out=files / "out")

@@ -69,7 +69,7 @@ def fit_forward_calibration(probabilities: Float[Tensor, "n k"], labels: Int64[T
         full = _fit(logs[:half], labels[:half], [start._replace(noise=_matrix(start.noise, k)) for start in starts])
         better = max(even, full, key=lambda fitted: _log_likelihood(logs[half:], labels[half:], fitted).item())
         best = _fit(logs, labels, [better, *([] if better is full else starts)])
-    transition = _matrix(best.noise, k).exp()
+    transition = _matrix(best.noise, k).exp().T.contiguous().T  # its columns are what a posterior looks up
     return ForwardCalibration(float(_sharpness(best.log_sharpness)), best.bias, transition)
 
 
@@ -124,10 +124,12 @@ def _matrix(noise: Tensor, k: int) -> Tensor:
 
 def _log_likelihood(logs: Tensor, labels: Tensor, fitted: _Fitted) -> Tensor:
     """Of the given labels; mean over the samples."""
-    belief = torch.log_softmax(_sharpness(fitted.log_sharpness) * logs + fitted.bias.clamp(-_SHARPEST, _SHARPEST), 1)
+    scaled = _sharpness(fitted.log_sharpness) * logs + fitted.bias.clamp(-_SHARPEST, _SHARPEST)
+    belief = scaled.log_softmax(1)
     if fitted.noise.ndim:
         return torch.logsumexp(belief + fitted.noise.T[labels], 1).mean()
-    right, rate = belief.gather(1, labels[:, None]).exp(), fitted.noise.sigmoid()
+    right = belief.gather(1, labels[:, None]).exp()
+    rate = fitted.noise.sigmoid()
     return ((1 - rate) * right + rate / (logs.shape[1] - 1) * (1 - right)).clamp(min=1e-30).log().mean()
 
 

@@ -1,0 +1,1 @@
+"""Other libraries, one a file, each imported by whoever uses it only."""

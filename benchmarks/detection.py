@@ -1,14 +1,12 @@
 """How well wrong labels are told from class probabilities: ours, argmax disagreement, and cleanlab where installed.
 
-python -m benchmarks.detection FOLDER          # every .npz of pred_probs, given_labels, true_labels
+python -m benchmarks.detection FOLDER           # every .npz of pred_probs, given_labels, true_labels
 python -m benchmarks.detection --injected NAME  # noise injected into digits, clinc150 or fashion-mnist, 5 folds
-python -m benchmarks.detection --speed          # 1,000,000 x 10 and 100,000 x 1,000
 
 Nothing is fitted to the true labels; they only score.
 """
 
 import argparse
-import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -140,49 +138,13 @@ def fit_predict(
         return model(others).softmax(1).numpy()
 
 
-def kilobytes(field: str) -> int:
-    """A line of this process's memory, on Linux."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field))
-
-
-def speed() -> None:
-    random = np.random.default_rng(0)
-    for n, k in ((1_000_000, 10), (100_000, 1000)):
-        logits = random.standard_normal((n, k), dtype=np.float32) * 2
-        labels = logits.argmax(1)
-        wrong = random.random(n) < 0.2
-        labels[wrong] = random.integers(k, size=wrong.sum())
-        np.exp(logits, out=logits)
-        logits /= logits.sum(1, keepdims=True)
-        Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
-        before, start = kilobytes("VmRSS"), time.perf_counter()
-        audit_labels(logits, labels)
-        seconds = time.perf_counter() - start
-        more = (kilobytes("VmHWM") - before) * 1024 / logits.nbytes
-        print(f"{n:,} x {k:,}: {seconds:.1f} s, {more:.2f} times the input more memory", end="")
-        if find_label_issues is not None:
-            from cleanlab.experimental.label_issues_batched import find_label_issues_batched
-
-            start = time.perf_counter()
-            find_label_issues_batched(labels, logits, n_jobs=1, verbose=False)
-            print(f"; cleanlab, batched: {time.perf_counter() - start:.1f} s", end="")
-        print()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--injected", choices=sorted(EPOCHS))
-    parser.add_argument("--speed", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    if options.speed:
-        speed()
-    for case in [
-        *(from_files(options.folder) if options.folder else ()),
-        *(injected(options.injected) if options.injected else ()),
-    ]:
+    for case in injected(options.injected) if options.injected else from_files(options.folder):
         report(case)
 
 

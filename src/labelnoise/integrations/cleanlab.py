@@ -1,6 +1,7 @@
 """An audit in the words and orientation of cleanlab (2.9), which need not be installed.
 
-What goes in is alike: ``audit_labels(pred_probs, labels)`` takes the arrays of ``find_label_issues``, in the other order.
+What goes in is alike: ``audit_labels(pred_probs, labels)`` takes the arrays of ``find_label_issues``, the other way
+round.
 """
 
 import numpy as np

@@ -30,6 +30,7 @@ except ImportError:
     find_label_issues = None
 
 LARGEST = 12_000  # samples of a data set that noise is injected into
+NOISES = ("symmetric", "pair_flip", "instance_dependent")
 EPOCHS = {"digits": (2, 15), "clinc150": (6, 12), "fashion-mnist": (2, 8)}  # of the weak and of the strong network
 
 
@@ -57,13 +58,14 @@ def calibration_error(p_wrong: np.ndarray, wrong: np.ndarray) -> float:
 def report(case: Case) -> None:
     wrong, rows = case.given != case.true, np.arange(len(case.given))
     own = case.pred_probs[rows, case.given]
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", AuditWarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AuditWarning)
         found = audit_labels(case.pred_probs, case.given)
         by_class = audit_labels(case.pred_probs, case.given, assume="class")
         short = audit_labels(case.pred_probs, case.given, max_false_flags=0.1)
     estimate, disagrees = found.estimate, case.pred_probs.argmax(1) != case.given
-    print(f"\n{case.name}: {len(wrong):,} samples, {wrong.mean():.4f} wrong{', warned of' if caught else ''}")
+    warned = ", warned of" if found.disagreement_rises else ""
+    print(f"\n{case.name}: {len(wrong):,} samples, {wrong.mean():.4f} wrong{warned}")
     print(f"  count   ours {estimate.rate:.4f} [{estimate.low:.4f}, {estimate.high:.4f}]", end="")
     print(f", --assume class {by_class.estimate.rate:.4f}, argmax {disagrees.mean():.4f}", end="")
     if find_label_issues is not None:
@@ -118,9 +120,6 @@ def injected(name: str) -> Iterator[Case]:
             yield Case(f"{name} {kind} {rate:.0%} {strength}", pred_probs, given.numpy(), true.numpy())
 
 
-NOISES = ("symmetric", "pair_flip", "instance_dependent")
-
-
 def fit_predict(
     inputs: torch.Tensor, labels: torch.Tensor, others: torch.Tensor, k: int, hidden: int, epochs: int, seed: int
 ) -> np.ndarray:
@@ -140,8 +139,9 @@ def fit_predict(
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("folder", nargs="?", type=Path)
-    parser.add_argument("--injected", choices=sorted(EPOCHS))
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("folder", nargs="?", type=Path)
+    source.add_argument("--injected", choices=sorted(EPOCHS))
     options = parser.parse_args()
     torch.set_num_threads(1)
     for case in injected(options.injected) if options.injected else from_files(options.folder):

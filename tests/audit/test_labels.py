@@ -46,14 +46,27 @@ def test_without_an_assumption_the_interval_holds_both_worlds():
         assert found.by_class <= found.rate <= found.by_instance
 
 
+def test_the_interval_covers_the_truth_where_the_fit_rests_on_a_part_of_the_data():
+    covered = 0
+    for seed in range(20):
+        probabilities, given, true, *_ = class_world(n=100_000, k=3, seed=seed)
+        found = estimate_noise_rate(probabilities, given, assume="class")
+        covered += found.low <= (given != true).mean()  # the other end is the other reading's
+    assert covered >= 18  # of 97.5 %: two misses in twenty have a chance of 1 %
+
+
 def test_p_wrong_is_a_probability_where_its_reading_holds():
     probabilities, given, true, *_ = class_world(n=50_000, sharpness=2.0)
     found = audit_labels(probabilities, given, assume="class")
-    wrong = given != true
+    wrong, checked = given != true, 0
     for low in np.arange(0, 1, 0.1):
         rows = (found.p_wrong >= low) & (found.p_wrong < low + 0.1)
-        if rows.sum() > 500:  # a standard error of at most 0.022
-            assert wrong[rows].mean() == pytest.approx(found.p_wrong[rows].mean(), abs=0.07)
+        expected = found.p_wrong[rows].mean()
+        # Four standard errors of the bin, and a tenth of the odds for those of the fit.
+        error = 4 * np.sqrt(expected * (1 - expected) / rows.sum()) + 0.1 * expected * (1 - expected)
+        assert abs(wrong[rows].mean() - expected) < error
+        checked += rows.sum() > 500
+    assert checked >= 5
 
 
 def test_matrix_quality_and_flags_are_functions_of_one_audit():
@@ -66,24 +79,77 @@ def test_matrix_quality_and_flags_are_functions_of_one_audit():
     assert found.joint.sum() == pytest.approx(len(given), rel=1e-4)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.01, 0.05, 0.2])
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.2])
 def test_a_list_keeps_its_share_of_false_flags(share):
     probabilities, given, true, *_ = class_world(n=50_000, sharpness=2.0)
     found = audit_labels(probabilities, given, assume="class", max_false_flags=share)
-    if not found.is_issue.any():
-        assert share == 0
-        return
     assert (1 - found.p_wrong[found.is_issue]).mean() <= share
-    assert (given == true)[found.is_issue].mean() <= share + 0.02
+    # At least 500 flags, of which a fifth at most is false: a standard error of 0.018.
+    assert found.is_issue.sum() > 500
+    assert (given == true)[found.is_issue].mean() <= share + 0.04
+    assert (found.suggested != found.given)[found.is_issue].all()
     longer = np.sort(found.p_wrong)[::-1][: found.is_issue.sum() + 1]
-    assert (1 - longer).mean() > share
+    assert (1 - longer).mean() > share or longer[-1] <= 0.5
 
 
-def test_arrays_and_tensors_of_any_width_are_the_same_audit():
+@pytest.mark.parametrize(
+    "changed",
+    [
+        torch.from_numpy,
+        lambda array: array.astype(array.dtype.newbyteorder()),
+        lambda array: np.ascontiguousarray(array[::-1])[::-1],
+        np.asfortranarray,
+        lambda array: np.require(array, requirements="O").view(),
+        lambda array: array.astype(np.longdouble if array.dtype.kind == "f" else np.uint16),
+        lambda array: array.tolist(),
+    ],
+)
+def test_the_same_numbers_are_the_same_audit_whatever_holds_them(changed):
     probabilities, given, *_ = class_world(n=2000)
-    first = audit_labels(probabilities.astype(np.float32), given)
-    second = audit_labels(torch.from_numpy(probabilities.astype(np.float32)), torch.from_numpy(given.astype(np.int32)))
-    np.testing.assert_array_equal(first.p_wrong, second.p_wrong)
+    arrays = probabilities.astype(np.float32), given
+    others = [changed(array) for array in arrays]
+    if isinstance(others[0], np.ndarray):
+        others[0].flags.writeable = False
+    np.testing.assert_array_equal(audit_labels(*others).p_wrong, audit_labels(*arrays).p_wrong)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_differs_by_its_rounding_only(dtype):
+    probabilities, given, *_ = class_world(n=5000)
+    half = audit_labels(torch.from_numpy(probabilities).to(dtype), given)
+    assert half.estimate.rate == pytest.approx(audit_labels(probabilities, given).estimate.rate, rel=0.05)
+
+
+def test_an_audit_follows_predictions_in_any_mode():
+    probabilities, given, *_ = class_world(n=500)
+    wanted = audit_labels(probabilities, given).p_wrong
+    with torch.inference_mode():
+        inside = audit_labels(torch.from_numpy(probabilities).clone(), given)
+    with torch.no_grad():
+        np.testing.assert_array_equal(audit_labels(probabilities, given).p_wrong, wanted)
+    np.testing.assert_array_equal(inside.p_wrong, wanted)
+    learning = torch.from_numpy(probabilities).requires_grad_()
+    np.testing.assert_array_equal(audit_labels(learning, given).p_wrong, wanted)
+    assert learning.grad is None
+
+
+def test_what_becomes_of_the_labels_later_does_not_matter():
+    probabilities, given, *_ = class_world(n=500)
+    before = probabilities.copy()
+    found = audit_labels(probabilities, given)
+    kept = found.given.copy()
+    given[:] = 0
+    np.testing.assert_array_equal(found.given, kept)
+    np.testing.assert_array_equal(probabilities, before)
+
+
+def test_a_class_that_nobody_gave_and_nothing_is_believed_to_be_keeps_its_own_label():
+    probabilities, given, *_ = class_world(n=500)
+    padded = np.hstack([probabilities, np.zeros((500, 1))])
+    found = audit_labels(padded, given)
+    assert found.transition.sum(1) == pytest.approx(1)
+    assert found.transition[4].tolist() == [0, 0, 0, 0, 1]
+    assert found.summary()["error_rate_by_given_class"]["4"] is None
 
 
 def test_pieces_do_not_show(monkeypatch):
@@ -109,18 +175,21 @@ PROBABILITIES, LABELS = np.full((4, 2), 0.5), np.array([0, 1, 0, 1])
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"pred_probs": PROBABILITIES[:, 0]}, r"pred_probs must be floating point of shape \(n, k\).*got .*\(4,\)"),
-        ({"pred_probs": np.ones((4, 2), dtype=np.int64)}, "pred_probs must be floating point .* got torch.int64"),
+        ({"pred_probs": PROBABILITIES[:, 0]}, r"pred_probs must be of shape \(n, k\).*got \(4,\)"),
+        ({"pred_probs": np.ones((4, 2), dtype=np.int64)}, "pred_probs must be floating point, got int64"),
+        ({"pred_probs": None}, "pred_probs must be floating point, got object"),
         ({"pred_probs": PROBABILITIES * 2}, "rows of at least 0 that sum to 1, got 1, 1, .. in row 0"),
         ({"pred_probs": np.array([[0.5, 0.5], [np.nan, 1], [1, 0], [0, 1]])}, "got nan, 1, .. in row 1"),
         ({"pred_probs": np.array([[0.5, 0.5], [1.5, -0.5], [1, 0], [0, 1]])}, "in row 1"),
-        ({"labels": LABELS[:3]}, r"labels must be whole numbers of shape \(4,\)"),
-        ({"labels": LABELS.astype(float)}, "labels must be whole numbers .* got torch.float64"),
+        ({"labels": LABELS[:3]}, r"labels must be of shape \(4,\)"),
+        ({"labels": LABELS.astype(float)}, "labels must be whole numbers, got float64"),
+        ({"labels": LABELS.astype(str)}, "labels must be whole numbers, got <U"),
         ({"labels": LABELS + 1}, r"labels must be within \[0, 2\), .* got 1 to 2"),
         ({"labels": LABELS - 1}, r"labels must be within \[0, 2\), .* got -1 to 0"),
-        ({"class_names": ["a"]}, "class_names must be 2, .* got 1"),
+        ({"class_names": ["a"]}, "class_names must be 2 different ones.* got .'a',."),
+        ({"class_names": ["a", "a"]}, "class_names must be 2 different ones"),
         ({"max_false_flags": 1.0}, r"max_false_flags must be a fraction within \[0, 1\), got 1.0"),
-        ({"pred_probs": PROBABILITIES[:1], "labels": LABELS[:1]}, "at least 2 samples, got 1"),
+        ({"pred_probs": PROBABILITIES[:1], "labels": LABELS[:1]}, r"both at least 2, got \(1, 2\)"),
     ],
 )
 def test_mistakes_are_named(changed, message):
@@ -134,7 +203,7 @@ def test_an_unknown_assumption_is_named():
 
 
 def test_two_samples_are_few_but_no_error():
-    assert audit_labels(PROBABILITIES[:2], LABELS[:2]).p_wrong == pytest.approx(0.5, abs=0.5)
+    assert np.isfinite(audit_labels(PROBABILITIES[:2], LABELS[:2]).p_wrong).all()
 
 
 DETECTION = Path(__file__).parents[3] / "shared" / "data" / "detection"

@@ -37,8 +37,13 @@ class Hostile:
         (b"", "p.npy is no .npy file of numbers"),
         (b"nonsense", "p.npy is no .npy file of numbers"),
         (pickle.dumps(Hostile()), "p.npy is no .npy file of numbers"),
-        (np.array(["a", "b"]), "p.npy must hold one array of numbers, got <U1"),
-        (PROBABILITIES[:10], r"labels must be whole numbers of shape \(10,\)"),
+        (b"PK\x03\x04nonsense", "p.npy is no .npy file of numbers"),
+        (
+            b"\x93NUMPY\x01\x00F\x00{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999,), }",
+            "p.npy is no",
+        ),
+        (np.array(["a", "b"]), "pred_probs must be floating point, got <U1"),
+        (PROBABILITIES[:10], r"labels must be of shape \(10,\)"),
     ],
 )
 def test_what_is_no_such_file_is_named_and_nothing_is_written(content, message, files, capsys):

@@ -26,6 +26,8 @@ _FITTED_ROWS, _FITTED_ELEMENTS = 20_000, 1_000_000  # of the random part that th
 _Z95 = 1.96
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()  # for the fit, whatever mode the caller predicted in
 def audit_labels(
     pred_probs: Any,
     labels: Any,
@@ -52,8 +54,9 @@ def audit_labels(
         assume: ``"class"`` if noise depends on the class alone, as synthetic noise does; ``"instance"`` if it sits on
             the samples that are hard, as people's errors do, and the model is as good as they are; ``"auto"`` for
             half of each, or for ``"class"`` where labels disagree more the surer the model is, which is warned of.
-        max_false_flags: flag as many as keep the expected share of right labels among the flagged at or below this
-            fraction; by default all with p_wrong > 1/2.
+        max_false_flags: of the labels with p_wrong > 1/2, which are flagged by default, flag only as many as keep the
+            expected share of right ones among them at or below this fraction. An expectation under the reading:
+            where the model was misled the list may hold more.
         seed: of the random part of large data that the calibration is fitted on.
 
     Raises:
@@ -71,50 +74,56 @@ def audit_labels(
     Source: ours; the parts are those of :mod:`labelnoise.audit.forward_calibration`. When it hurts: a model that is
     far weaker than whoever labelled; probabilities of samples it was trained on; noise above half of a class.
     """
-    probabilities, given = _checked(pred_probs, labels)
+    probabilities, given = _array("pred_probs", pred_probs, "f"), _array("labels", labels, "iu").astype(np.int64)
+    _check(probabilities, given)
     n, k = probabilities.shape
-    if class_names is not None and len(class_names) != k:
-        raise ValueError(f"class_names must be {k}, one for each column of pred_probs, got {len(class_names)}")
+    names = tuple(map(str, range(k) if class_names is None else class_names))
+    if len(names) != k or len(set(names)) != k:
+        raise ValueError(f"class_names must be {k} different ones, as pred_probs has columns, got {names}")
     if assume not in ASSUMPTIONS:
         raise ValueError(f"assume must be one of {', '.join(ASSUMPTIONS)}, got {assume!r}")
     if max_false_flags is not None and not 0 <= max_false_flags < 1:
         raise ValueError(f"max_false_flags must be a fraction within [0, 1), got {max_false_flags}")
 
     some = _sample(n, k, seed)
-    calibration = fit_forward_calibration(probabilities[some], given[some])
-    confidence, predicted = calibration.belief(probabilities[some]).max(1)
-    rises = disagreement_rises(confidence, predicted != given[some])
+    calibration = fit_forward_calibration(*_piece(probabilities, given, some))
+    part, label = _piece(probabilities, given, some)
+    rises = disagreement_rises(calibration.belief(part), label)
     if rises:
         warnings.warn(
             "labels disagree with the model more often where it is surer: its folds may have seen another noise than "
             "they predict (were they shuffled?), or a part that is easy to learn is labelled wrongly",
             AuditWarning,
-            stacklevel=2,
+            stacklevel=4,  # past the two decorators
         )
-    share = _INSTANCE_SHARE["class" if rises and assume == "auto" else assume]
-    wrong_by_class, wrong_by_instance = torch.empty(2, n)
-    suggested = torch.empty(n, dtype=torch.int64)
-    joint = torch.zeros(k, k)  # given by true, in samples
-    for rows in _slices(probabilities):
-        belief, label = calibration.belief(probabilities[rows]), given[rows]
+    reading = "class" if rises and assume == "auto" else assume
+    share = _INSTANCE_SHARE[reading]
+    wrong_by_class, wrong_by_instance = np.empty((2, n), dtype=np.float32)
+    suggested = np.empty(n, dtype=np.int64)
+    joint = torch.zeros(k, k, dtype=torch.float64)  # given by true, in samples
+    for rows in _slices(n, k):
+        part, label = _piece(probabilities, given, rows)
+        belief = calibration.belief(part)
         by_class, by_instance = class_posterior(calibration, belief, label), instance_posterior(belief)
         wrong_by_class[rows] = 1 - by_class.gather(1, label[:, None])[:, 0]
         wrong_by_instance[rows] = 1 - by_instance.gather(1, label[:, None])[:, 0]
         posterior = by_class.lerp_(by_instance, share)
-        joint.index_add_(0, label, posterior)
+        joint.index_add_(0, label, posterior.double())
         own = posterior.gather(1, label[:, None])
         posterior.scatter_(1, label[:, None], own.where(own >= 0.5, -1))  # likelier wrong: the likeliest of the others
         suggested[rows] = posterior.argmax(1)
-    p_wrong = wrong_by_class.lerp(wrong_by_instance, share).clamp(0, 1).double().numpy()
+    p_wrong = np.clip((1 - share) * wrong_by_class + share * wrong_by_instance, 0, 1).astype(np.float64)
+    by_class, by_instance = (float(wrong.mean(dtype=np.float64)) for wrong in (wrong_by_class, wrong_by_instance))
     return Audit(
         index=np.arange(n),
-        given=given.numpy(),
-        suggested=suggested.numpy(),
+        given=given,
+        suggested=suggested,
         p_wrong=p_wrong,
-        threshold=0.5 if max_false_flags is None else _threshold(p_wrong, max_false_flags),
-        estimate=_estimate(p_wrong, wrong_by_class, wrong_by_instance),
-        joint=joint.T.double().numpy(),
-        class_names=tuple(class_names) if class_names is not None else tuple(map(str, range(k))),
+        threshold=0.5 if max_false_flags is None else max(0.5, _threshold(p_wrong, max_false_flags)),
+        estimate=Estimate(float(p_wrong.mean()), *_interval(by_class, by_instance, len(some)), by_class, by_instance),
+        joint=joint.T.numpy(),
+        class_names=names,
+        reading=reading,
         disagreement_rises=rises,
     )
 
@@ -149,50 +158,58 @@ def estimate_transition_matrix(pred_probs: Any, labels: Any, *, assume: Assume =
     return audit_labels(pred_probs, labels, assume=assume).transition
 
 
-def _checked(pred_probs: Any, labels: Any) -> tuple[Tensor, Tensor]:
-    probabilities, given = torch.as_tensor(pred_probs), torch.as_tensor(labels)
-    if probabilities.ndim != 2 or probabilities.shape[1] < 2 or not probabilities.is_floating_point():
-        got = f"{probabilities.dtype} {tuple(probabilities.shape)}"
-        raise ValueError(f"pred_probs must be floating point of shape (n, k), k at least 2, got {got}")
+def _array(name: str, values: Any, kinds: str) -> np.ndarray:
+    """As NumPy sees it, whatever holds it; a memory map stays one."""
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+    array = np.asarray(values)
+    if array.dtype.kind not in kinds:
+        wanted = "floating point" if kinds == "f" else "whole numbers"
+        raise ValueError(f"{name} must be {wanted}, got {array.dtype}")
+    return array
+
+
+def _check(probabilities: np.ndarray, given: np.ndarray) -> None:
+    if probabilities.ndim != 2 or probabilities.shape[0] < 2 or probabilities.shape[1] < 2:
+        raise ValueError(f"pred_probs must be of shape (n, k), both at least 2, got {probabilities.shape}")
     n, k = probabilities.shape
-    if given.shape != (n,) or given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
-        raise ValueError(f"labels must be whole numbers of shape ({n},), got {given.dtype} {tuple(given.shape)}")
-    if n < 2:
-        raise ValueError(f"pred_probs must hold at least 2 samples, got {n}")
+    if given.shape != (n,):
+        raise ValueError(f"labels must be of shape ({n},), one for each row of pred_probs, got {given.shape}")
     low, high = int(given.min()), int(given.max())
     if low < 0 or high >= k:
         raise ValueError(f"labels must be within [0, {k}), the columns of pred_probs, got {low} to {high}")
-    for rows in _slices(probabilities):
+    for rows in _slices(n, k):
         part = probabilities[rows]
-        good = (part >= 0).all(1) & ((part.sum(1, dtype=torch.float64) - 1).abs() <= ROW_SUM_TOLERANCE)
+        good = (part >= 0).all(1) & (abs(part.sum(1, dtype=np.float64) - 1) <= ROW_SUM_TOLERANCE)
         if not good.all():
-            bad = int(good.logical_not().nonzero()[0])
-            values = ", ".join(f"{value:.4g}" for value in part[bad, :3].tolist())
+            bad = int(good.argmin())
+            values = ", ".join(f"{value:.4g}" for value in part[bad, :3])
             raise ValueError(
                 f"pred_probs must have rows of at least 0 that sum to 1, got {values}, .. in row {rows.start + bad}"
             )
-    return probabilities, given.long()
 
 
-def _slices(probabilities: Tensor) -> list[slice]:
-    n, k = probabilities.shape
+def _slices(n: int, k: int) -> list[slice]:
     size = max(1, _ELEMENTS_AT_ONCE // k)
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
-def _sample(n: int, k: int, seed: int) -> Tensor:
-    """Rows in random order, as many as say what there is to say of all."""
-    return torch.randperm(n, generator=torch.Generator().manual_seed(seed))[: min(_FITTED_ROWS, _FITTED_ELEMENTS // k)]
+def _piece(probabilities: np.ndarray, given: np.ndarray, rows: Any) -> tuple[Tensor, Tensor]:
+    """Copies, so that neither the layout of the caller's arrays matters nor what becomes of them."""
+    return torch.from_numpy(np.array(probabilities[rows], dtype=np.float32)), torch.from_numpy(given[rows])
 
 
-def _estimate(p_wrong: np.ndarray, *readings: Tensor) -> Estimate:
-    """The mean, and an interval from the smallest reading to the largest, each with its sampling error."""
-    n, counts = len(p_wrong), sorted(reading.double().mean().item() for reading in readings)
-    low, high = (
-        rate + sign * _Z95 * math.sqrt(rate * (1 - rate) / n) for sign, rate in zip((-1, 1), counts, strict=True)
-    )
-    by_class, by_instance = (reading.double().mean().item() for reading in readings)
-    return Estimate(float(p_wrong.mean()), max(low, 0.0), min(high, 1.0), by_class, by_instance)
+def _sample(n: int, k: int, seed: int) -> np.ndarray:
+    """Rows in random order, all or so many."""
+    return np.random.default_rng(seed).permutation(n)[: max(2, min(_FITTED_ROWS, _FITTED_ELEMENTS // k))]
+
+
+def _interval(by_class: float, by_instance: float, fitted: int) -> tuple[float, float]:
+    """From the smaller reading to the larger, with the sampling error of the rows that the calibration rests on."""
+    low, high = sorted((by_class, by_instance))
+    error_low, error_high = (_Z95 * math.sqrt(rate * (1 - rate) / fitted) for rate in (low, high))
+    return max(low - error_low, 0.0), min(high + error_high, 1.0)
 
 
 def _threshold(p_wrong: np.ndarray, max_false_flags: float) -> float:

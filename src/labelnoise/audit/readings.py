@@ -17,7 +17,7 @@ import math
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from labelnoise.audit.forward_calibration import ForwardCalibration
@@ -54,24 +54,32 @@ def instance_posterior(belief: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
     return agreed / agreed.sum(1, keepdim=True)
 
 
-def disagreement_rises(confidence: Float[Tensor, "n"], differs: Bool[Tensor, "n"]) -> bool:
-    """Whether labels contradict the network more often where it is surest than where it is less so.
+def disagreement_rises(belief: Float[Tensor, "n k"], labels: Int64[Tensor, "n"]) -> bool:
+    """Whether labels contradict the model more often where it is surest than where it is less so.
 
-    Compares the surest quarter of the samples with the next one, in which a network hardly errs either. Noise on hard
-    samples makes disagreement fall with confidence, noise by class leaves it level. That it rises says that the
-    network was misled where it is surest: its folds saw another noise than they predict, or noise sits in parts of
-    the data that are easy to learn.
+    Compares, among the samples that the model takes for one class, the surest quarter with the next one, in which it
+    hardly errs either, and adds up over the classes, whose noise may differ (Mantel and Haenszel 1959). Noise on hard
+    samples makes disagreement fall with confidence, noise by class leaves it level. That it rises says that the model
+    was misled where it is surest: its folds saw another noise than they predict, or noise sits in parts of the data
+    that are easy to learn.
 
     >>> import torch
-    >>> confidence = torch.linspace(0.5, 1, 4000)
-    >>> disagreement_rises(confidence, confidence > 0.95), disagreement_rises(confidence, confidence < 0.6)
+    >>> sure = torch.linspace(0.5, 1, 4000)
+    >>> belief, right = torch.stack([sure, 1 - sure], 1), torch.zeros(4000, dtype=torch.int64)
+    >>> disagreement_rises(belief, torch.where(sure > 0.95, 1, right)), disagreement_rises(belief, right)
     (True, False)
     """
-    ordered = confidence.sort().values
-    half, least = ordered[len(ordered) // 2], ordered[3 * len(ordered) // 4]
-    first, second = differs[confidence >= least].double(), differs[(confidence >= half) & (confidence < least)].double()
-    if not len(second):  # the model is equally sure of most
-        return False
-    pooled = torch.cat([first, second]).mean().item()
-    error = math.sqrt(pooled * (1 - pooled) * (1 / len(first) + 1 / len(second)))
-    return (first.mean() - second.mean()).item() > _SURE_SIGN * error
+    confidence, predicted = belief.max(1)
+    differs = (predicted != labels).double()
+    difference = variance = 0.0
+    for name in predicted.unique():
+        own = predicted == name
+        ordered = confidence[own].sort().values
+        half, least = ordered[len(ordered) // 2], ordered[3 * len(ordered) // 4]
+        first, second = differs[own & (confidence >= least)], differs[own & (confidence >= half) & (confidence < least)]
+        if len(second):  # else the model is equally sure of most
+            weight = 1 / (1 / len(first) + 1 / len(second))
+            pooled = torch.cat([first, second]).mean().item()
+            difference += weight * (first.mean() - second.mean()).item()
+            variance += weight * pooled * (1 - pooled)
+    return difference > _SURE_SIGN * math.sqrt(variance)

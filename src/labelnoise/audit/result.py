@@ -9,6 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_NOTHING = 1e-6  # samples
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 
 
@@ -22,7 +23,7 @@ class Estimate(NamedTuple):
     rate: float
     """The mean of p_wrong."""
     low: float
-    """Of the interval that spans both readings, each with its sampling error (95 %)."""
+    """Of the interval that spans both readings, with the sampling error (95 %) of the rows they were fitted on."""
     high: float
     by_class: float
     """If noise depends on the class alone."""
@@ -47,6 +48,8 @@ class Audit(NamedTuple):
     joint: np.ndarray
     """Expected number of samples by true label (row) and given label (column)."""
     class_names: tuple[str, ...]
+    reading: str
+    """What p_wrong assumes: ``"class"``, ``"instance"``, or ``"auto"``, half of each."""
     disagreement_rises: bool
     """Whether labels contradict the model more often where it is surest: a sign that it was misled."""
 
@@ -64,13 +67,13 @@ class Audit(NamedTuple):
     def transition(self) -> np.ndarray:
         """p(given label = column | true label = row); a class that nothing is believed to be keeps its own label."""
         samples = self.joint.sum(1, keepdims=True)
-        return np.where(samples > 0, self.joint / np.maximum(samples, 1e-12), np.eye(len(self.joint)))
+        return np.divide(self.joint, samples, out=np.eye(len(samples)), where=samples > _NOTHING)
 
     def summary(self) -> dict[str, Any]:
         """The counts, rates and matrix as plain JSON."""
         n, names = len(self.given), self.class_names
-        given = np.maximum(np.bincount(self.given, minlength=len(names)), 1)
-        wrong = np.bincount(self.given, weights=self.p_wrong, minlength=len(names))
+        given = np.bincount(self.given, minlength=len(names)).tolist()
+        wrong = np.bincount(self.given, weights=self.p_wrong, minlength=len(names)).tolist()
         return {
             "num_samples": n,
             "num_issues": int(self.is_issue.sum()),
@@ -80,9 +83,13 @@ class Audit(NamedTuple):
             "estimated_error_rate_high": self.estimate.high,
             "error_rate_if_noise_depends_on_the_class": self.estimate.by_class,
             "error_rate_if_noise_depends_on_the_sample": self.estimate.by_instance,
+            "reading": self.reading,
+            "threshold": self.threshold,
             "disagreement_rises_with_confidence": self.disagreement_rises,
             "class_names": list(names),
-            "error_rate_by_given_class": dict(zip(names, (wrong / given).tolist(), strict=True)),
+            "error_rate_by_given_class": {
+                name: errors / count if count else None for name, errors, count in zip(names, wrong, given, strict=True)
+            },
             "error_rate_by_true_class": dict(zip(names, (1 - self.transition.diagonal()).tolist(), strict=True)),
             "transition_matrix": self.transition.tolist(),
         }

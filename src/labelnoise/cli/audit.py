@@ -39,7 +39,8 @@ def audit(
         typer.echo(f"Warning: {warning.message}", err=True)
     estimate, n = found.estimate, len(found.given)
     typer.echo(
-        f"{estimate.rate:.1%} of {n:,} labels are estimated to be wrong, between {estimate.low:.1%} (if noise depends "
-        f"on the class alone) and {estimate.high:.1%} (if it sits on the samples that the model doubts)."
+        f"{estimate.rate:.1%} of {n:,} labels are estimated to be wrong, between {estimate.low:.1%} and "
+        f"{estimate.high:.1%}: {estimate.by_class:.1%} if noise depends on the class alone, {estimate.by_instance:.1%} "
+        "if it sits on the samples that the model doubts."
     )
     typer.echo(f"{int(found.is_issue.sum()):,} are flagged, in {out / 'labels.csv'}; rates by class in summary.json.")

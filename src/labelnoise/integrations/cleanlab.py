@@ -12,6 +12,8 @@ from labelnoise.audit import Audit
 def label_issues(audit: Audit) -> dict[str, np.ndarray]:
     """The columns of ``CleanLearning.get_label_issues``: ``pd.DataFrame(label_issues(audit))`` goes where that goes.
 
+    ``predicted_label`` is the suggested one, which is another than the given one wherever that is likelier wrong.
+
     >>> from labelnoise.audit import audit_labels
     >>> audit = audit_labels(np.tile([[0.9, 0.1], [0.2, 0.8]], (50, 1)), np.array([0, 1] * 50))
     >>> list(label_issues(audit))

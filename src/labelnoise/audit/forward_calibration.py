@@ -67,7 +67,9 @@ def fit_forward_calibration(probabilities: Float[Tensor, "n k"], labels: Int64[T
         best = _fit(logs, labels, starts)
     else:
         even = _fit(logs[:half], labels[:half], starts)
-        full = _fit(logs[:half], labels[:half], [start._replace(noise=_matrix(start.noise, k)) for start in starts])
+        matrices = [start._replace(noise=_matrix(start.noise, k)) for start in starts]
+        matrices.append(starts[-1]._replace(noise=_confusion(logs, labels)))
+        full = _fit(logs[:half], labels[:half], matrices)
         better = max(even, full, key=lambda fitted: _log_likelihood(logs[half:], labels[half:], fitted).item())
         best = _fit(logs, labels, [better] if better is full else [better, *starts])  # the even fit costs little
     transition = _matrix(best.noise, k).exp().T.contiguous().T  # its columns are what a posterior looks up
@@ -121,6 +123,14 @@ def _matrix(noise: Tensor, k: int) -> Tensor:
         return noise
     wrong = F.logsigmoid(noise) - math.log(k - 1)
     return torch.where(torch.eye(k, dtype=torch.bool), F.logsigmoid(-noise), wrong)
+
+
+def _confusion(logs: Tensor, labels: Tensor) -> Tensor:
+    """Log T if the model never erred."""
+    k = logs.shape[1]
+    counts = _matrix(_log_odds(_STARTS[0][1]), k).exp()
+    counts.index_put_((logs.argmax(1), labels), torch.ones(len(labels)), accumulate=True)
+    return (counts / counts.sum(1, keepdim=True)).log()
 
 
 def _log_likelihood(logs: Tensor, labels: Tensor, fitted: _Fitted) -> Tensor:

@@ -22,7 +22,7 @@ from labelnoise.audit.transition import ROW_SUM_TOLERANCE
 
 _INSTANCE_SHARE = {"class": 0.0, "auto": 0.5, "instance": 1.0}
 _ELEMENTS_AT_ONCE = 2**18  # 1 MiB in float32, so that the few buffers of a piece stay in the cache
-_FITTED_ROWS, _FITTED_ELEMENTS = 20_000, 1_000_000  # of the random part that the calibration is fitted on
+_FITTED_ROWS, _FITTED_ELEMENTS = 20_000, 2_500_000  # of the random part that the calibration is fitted on
 _Z95 = 1.96
 
 

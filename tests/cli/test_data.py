@@ -1,3 +1,4 @@
+import functools
 import hashlib
 import subprocess
 import sys
@@ -7,24 +8,15 @@ from dataset_files import write_fashion
 from local_server import refusing, serving
 
 from labelnoise import datasets
-from labelnoise.cli import main
 
 
 @pytest.fixture
-def command(monkeypatch, capsys):
-    """Run ``labelnoise data ...`` here; returns exit code, output and errors."""
+def command(monkeypatch, invoke):
+    """Runs ``labelnoise data ...``."""
     monkeypatch.delenv("LABELNOISE_DATA", raising=False)
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setenv("COLUMNS", "300")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["labelnoise", "data", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return ended.value.code or 0, captured.out, captured.err
-
-    return run
+    return functools.partial(invoke, "data")
 
 
 @pytest.fixture

@@ -1,23 +1,14 @@
+import functools
 import subprocess
 import sys
 
 import pytest
 
-from labelnoise.cli import main
-
 
 @pytest.fixture
-def command(monkeypatch, capsys):
-    """Run ``labelnoise noise ...`` here; returns exit code, output and errors."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["labelnoise", "noise", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return ended.value.code or 0, captured.out, captured.err
-
-    return run
+def command(invoke):
+    """Runs ``labelnoise noise ...``."""
+    return functools.partial(invoke, "noise")
 
 
 @pytest.fixture

@@ -86,8 +86,8 @@ def audit_labels(
         raise ValueError(f"max_false_flags must be a fraction within [0, 1), got {max_false_flags}")
 
     some = _sample(n, k, seed)
-    calibration = fit_forward_calibration(*_piece(probabilities, given, some))
     part, label = _piece(probabilities, given, some)
+    calibration = fit_forward_calibration(part, label)
     rises = disagreement_rises(calibration.belief(part), label)
     if rises:
         warnings.warn(

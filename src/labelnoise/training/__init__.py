@@ -19,6 +19,7 @@ from labelnoise.training.schedule import REGISTRY as SCHEDULES
 from labelnoise.training.schedule import build_schedule
 from labelnoise.training.seeds import child_generator, child_seed, seeded
 from labelnoise.training.split import split_validation
+from labelnoise.training.trajectory import Trajectory
 
 __all__ = [
     "AUGMENTATIONS",
@@ -28,6 +29,7 @@ __all__ = [
     "NonFiniteLossError",
     "Precision",
     "TrainingResult",
+    "Trajectory",
     "build_augment",
     "build_schedule",
     "child_generator",

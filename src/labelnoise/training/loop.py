@@ -24,6 +24,7 @@ from labelnoise._types import Batch, TrainingRecord
 from labelnoise.objectives import Objective
 from labelnoise.training.checkpoint import load_checkpoint, save_checkpoint
 from labelnoise.training.record import Recorder
+from labelnoise.training.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -47,8 +48,8 @@ class EpochMetrics(NamedTuple):
     objective: float
     """Mean of the minimised loss over the steps."""
     validation_accuracy: float
+    """Of noisy labels, as all of validation; the mean over the classes where the run is to be ``balanced``."""
     validation_loss: float
-    """Both against noisy labels."""
     test_accuracy: float
     """For the curves; nothing is chosen by it. NaN without a test set."""
 
@@ -78,6 +79,8 @@ def train(
     batch_size: int,
     generator: torch.Generator,
     augment: Augment | None = None,
+    balanced: bool = False,
+    trajectory: Trajectory | None = None,
     checkpoint: Path | None = None,
     on_epoch: Callable[[EpochMetrics], None] | None = None,
 ) -> TrainingResult:
@@ -93,6 +96,8 @@ def train(
         epochs, batch_size: the last batch of an epoch may be smaller, so that every sample is seen.
         generator: of the batch order and of ``augment``; a CPU generator.
         augment: ``augment(inputs, generator)`` on training batches only.
+        balanced: every class counts the same in the validation accuracy, which chooses the best epoch.
+        trajectory: filled on the way.
         checkpoint: written after every epoch, and read first where it exists.
         on_epoch: told each epoch's metrics, for a progress bar or a log.
 
@@ -138,6 +143,7 @@ def train(
     history: list[EpochMetrics] = []
     best_epoch, best_state = 0, _copy(model)
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule, "objective": objective}
+    parts |= {"trajectory": trajectory} if trajectory else {}
     # Not everything that makes a run what it is, but what tells a checkpoint of another one.
     identity = {
         "samples": len(train.labels),
@@ -182,17 +188,21 @@ def train(
             schedule.step()
             losses[step] = loss.detach()
             recorder.add(epoch, logits, labels, rows)
+            if trajectory is not None:
+                trajectory.add(logits, rows)
             if step % _STEPS_BETWEEN_CHECKS == 0:
                 _check_finite(losses, epoch, objective)
         _check_finite(losses, epoch, objective)
 
-        validation_accuracy, validation_loss = evaluate(model, validation, fabric=fabric)
+        validation_accuracy, validation_loss = evaluate(model, validation, fabric=fabric, balanced=balanced)
         test_accuracy = evaluate(model, test, fabric=fabric)[0] if test else float("nan")
         if not math.isfinite(validation_loss):  # the last step of the epoch has ruined the weights
             raise NonFiniteLossError(f"the validation loss became {validation_loss} after epoch {epoch}; {_CURE}")
         metrics = EpochMetrics(epoch, losses.mean().item(), validation_accuracy, validation_loss, test_accuracy)
         if not history or validation_accuracy > history[best_epoch - 1].validation_accuracy:
             best_epoch, best_state = epoch, _copy(model)
+            if trajectory is not None:
+                trajectory.keep(epoch)
         history.append(metrics)
         objective.end_epoch(epoch, best_label_probability)
         if checkpoint is not None:
@@ -209,8 +219,8 @@ def train(
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, data: Batch, *, fabric: Fabric) -> tuple[float, float]:
-    """Accuracy (a fraction) and mean cross entropy (nats) of ``data``, in eval mode.
+def evaluate(model: nn.Module, data: Batch, *, fabric: Fabric, balanced: bool = False) -> tuple[float, float]:
+    """Accuracy (a fraction, of samples or the mean over the classes) and mean cross entropy (nats), in eval mode.
 
     >>> from labelnoise.training import open_fabric
     >>> data = Batch(torch.tensor([[5.0, 0.0], [0.0, 5.0]]), torch.tensor([0, 0]), torch.arange(2))
@@ -218,13 +228,16 @@ def evaluate(model: nn.Module, data: Batch, *, fabric: Fabric) -> tuple[float, f
     >>> accuracy
     0.5
     """
+    weight = torch.ones(len(data.labels), device=fabric.device)
+    if balanced:
+        weight /= data.labels.bincount()[data.labels]
     correct = loss = torch.zeros((), device=fabric.device)
     with _eval_mode(model), fabric.autocast():
         for rows in torch.arange(len(data.labels)).split(_EVALUATION_BATCH):
             logits, labels = model(data.inputs[rows]).float(), data.labels[rows]
-            correct = correct + (logits.argmax(1) == labels).sum()
+            correct = correct + (weight[rows] * (logits.argmax(1) == labels)).sum()
             loss = loss + F.cross_entropy(logits, labels, reduction="sum")
-    return correct.item() / len(data.labels), loss.item() / len(data.labels)
+    return correct.item() / weight.sum().item(), loss.item() / len(data.labels)
 
 
 @torch.no_grad()

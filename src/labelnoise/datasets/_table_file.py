@@ -54,8 +54,8 @@ def read_table(path: Path) -> pa.Table:
         raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from None
 
 
-def read_labels(path: Path, column: str) -> Labels:
-    """The labels in ``column`` as text, and the classes they name.
+def read_labels(path: Path, column: str, *, few: bool = False) -> Labels:
+    """The labels in ``column`` as text, and the classes they name; ``few`` are not held to be enough for training.
 
     Raises:
         ValueError: another suffix; a file that is missing, empty, damaged or not UTF-8; no such column; a row without
@@ -65,12 +65,17 @@ def read_labels(path: Path, column: str) -> Labels:
     """
     is_parquet = _format(path) == "parquet"
     labels = parquet_labels(path, column) if is_parquet else _texts(_cells(path, read_utf8(path), column))
+    return named_classes(path, column, labels, few=few)
+
+
+def named_classes(path: Path, column: str, labels: list[str], *, few: bool = False) -> Labels:
+    """The classes that the labels of a file name; a ``ValueError`` if these are too few, or too many for labels."""
     if not labels:
         raise ValueError(f"{path} holds no rows")
     class_names = tuple(sorted(set(labels)))
-    if len(class_names) < 2:
+    if len(class_names) < 2 and not few:
         raise ValueError(f"{path} must have at least two classes in {column}, got {labels[0][:100]!r} in every row")
-    if len(class_names) * _ROWS_A_CLASS > len(labels):
+    if len(class_names) * _ROWS_A_CLASS > len(labels) and not few:
         most = f"a fifth as many values in {column} as it has rows, {len(labels):,}"
         raise ValueError(f"{path} must have at most {most}, got {len(class_names):,}: not a label column?")
     return Labels(labels, class_names)

@@ -5,9 +5,11 @@ from typing import Any
 
 from labelnoise import _registry
 from labelnoise.features.lsa import Lsa
+from labelnoise.features.standard import Standard
+from labelnoise.features.table import TableFeatures
 from labelnoise.features.tfidf import Tfidf
 
-__all__ = ["Lsa", "Tfidf", "build"]
+__all__ = ["Lsa", "Standard", "TableFeatures", "Tfidf", "build"]
 
 REGISTRY: dict[str, Callable[..., Lsa | Tfidf]] = {"lsa": Lsa, "tfidf": Tfidf}
 

@@ -1,0 +1,102 @@
+"""Image files of the user's own: found in a folder, or named by a table; never outside of where they belong."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
+_MIN_IMAGES = 10
+
+
+class ImageFiles(NamedTuple):
+    """Where images lie, and what they are called."""
+
+    paths: tuple[Path, ...]
+    ids: tuple[str, ...]
+    """The path from the folder they belong to, with ``/`` between its parts."""
+
+
+def images_in(folder: Path) -> ImageFiles:
+    """The image files of a folder by their suffix, however deep, sorted by path; nothing hidden.
+
+    Raises:
+        ValueError: no images; a link that leads out of the folder, in a circle or nowhere; a name that is not UTF-8.
+    """
+    try:
+        # Sorted by code points, so that the order is the same everywhere.
+        found = sorted((path.relative_to(folder).as_posix(), path) for path in _walked(folder))
+    except OSError as error:
+        raise ValueError(f"{error.filename} cannot be read: {error.strerror}") from None
+    if not found:
+        raise ValueError(f"{folder} must hold images ({', '.join(_SUFFIXES)}), got none")
+    ids, paths = zip(*found, strict=True)
+    for name in ids:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{folder} must hold images with names in UTF-8, got {name!r}") from None
+    return ImageFiles(paths, ids)
+
+
+def images_by_class(folder: Path, *, few: bool = False) -> tuple[ImageFiles, tuple[str, ...]]:
+    """The images in the subfolders of a folder, and as labels the subfolders' names; images beside these are left out.
+
+    Raises:
+        ValueError: what :func:`images_in` refuses; images in fewer than two subfolders, or fewer than ten in all.
+    """
+    paths, ids = images_in(folder)
+    inner = [row for row, name in enumerate(ids) if "/" in name]
+    labels = tuple(ids[row].partition("/")[0] for row in inner)
+    classes = sorted(set(labels))
+    if len(classes) < 2 - few:
+        got = f"only {classes[0]!r}" if classes else "none"
+        raise ValueError(f"{folder} must have at least two subfolders of images, one a class, got {got}")
+    if len(labels) < _MIN_IMAGES and not few:
+        raise ValueError(f"{folder} must have at least {_MIN_IMAGES} images in its subfolders, got {len(labels)}")
+    return ImageFiles(tuple(paths[row] for row in inner), tuple(ids[row] for row in inner)), labels
+
+
+def images_named(table: Path, cells: Sequence[str], *, root: Path) -> ImageFiles:
+    """The image files that a column of ``table`` names by their paths from ``root``.
+
+    Raises:
+        ValueError: a path that leads out of ``root``, also by a link, or to no image; its row is named.
+    """
+    names = [Path(cell) for cell in cells]
+    inside = root.resolve()
+    for row, name in enumerate(names):
+        path = root / name
+        try:
+            within = ".." not in name.parts and path.resolve().is_relative_to(inside) and not name.is_absolute()
+            found = within and path.suffix.lower() in _SUFFIXES and path.is_file()
+        except (OSError, RuntimeError, ValueError):  # too long, links in a circle, a NUL
+            within, found = True, False
+        if not found:
+            wanted = f"an image file ({', '.join(_SUFFIXES)})" if within else "paths that stay"
+            got = f"{str(name)[:100]!r} in row {row}, counted from 0"
+            raise ValueError(f"{table} must name {wanted} in {root}, got {got}")
+    return ImageFiles(tuple(root / name for name in names), tuple(name.as_posix() for name in names))
+
+
+def _walked(folder: Path) -> Iterator[Path]:
+    root = folder.resolve()
+    waiting: list[tuple[Path, tuple[Path, ...]]] = [(folder, (root,))]
+    while waiting:
+        here, above = waiting.pop()
+        with os.scandir(here) as entries:
+            for entry in entries:
+                path, is_folder = here / entry.name, entry.is_dir()
+                if entry.name.startswith(".") or not (is_folder or path.suffix.lower() in _SUFFIXES):
+                    continue
+                real = path.resolve() if is_folder or entry.is_symlink() else path
+                if entry.is_symlink() and not real.is_relative_to(root):
+                    raise ValueError(f"{path} is a link that leads out of {folder}")
+                if is_folder and real in above:
+                    raise ValueError(f"{path} is a link that leads in a circle")
+                if is_folder:
+                    waiting.append((path, (*above, real)))
+                elif entry.is_file():
+                    yield path
+                else:
+                    raise ValueError(f"{path} must be a file, got something else, or a link that leads nowhere")

@@ -6,10 +6,24 @@ if TYPE_CHECKING:
     from labelnoise.tasks import add_noise as add_noise
     from labelnoise.tasks import audit_files as audit_files
     from labelnoise.tasks import demo as demo
+    from labelnoise.tasks import draw_review_sample as draw_review_sample
+    from labelnoise.tasks import fit as fit
+    from labelnoise.tasks import predict as predict
+    from labelnoise.tasks import review as review
     from labelnoise.tasks import study as study
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "add_noise", "audit_files", "demo", "study"]
+__all__ = [
+    "__version__",
+    "add_noise",
+    "audit_files",
+    "demo",
+    "draw_review_sample",
+    "fit",
+    "predict",
+    "review",
+    "study",
+]
 
 
 def __getattr__(name: str) -> Any:

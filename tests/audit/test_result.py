@@ -22,7 +22,7 @@ def audit():
 def test_the_file_is_the_table_with_formulas_escaped(audit):
     rows = list(csv.DictReader(io.StringIO(audit.to_csv())))
     assert list(rows[0]) == list(audit.to_table().column_names)
-    assert list(rows[0])[:4] == ["index", "given_label", "suggested_label", "p_wrong"]
+    assert list(rows[0])[:5] == ["index", "id", "given_label", "suggested_label", "p_wrong"]
     assert [unescape_cell(row["given_label"]) for row in rows] == [HOSTILE[label] for label in audit.given]
     assert not any(row["given_label"].startswith("=") for row in rows)
     assert [float(row["p_wrong"]) for row in rows] == audit.p_wrong.tolist()

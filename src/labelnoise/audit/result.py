@@ -2,6 +2,8 @@
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -52,6 +54,10 @@ class Audit(NamedTuple):
     """What p_wrong assumes: ``"class"``, ``"instance"``, or ``"auto"``, half of each."""
     disagreement_rises: bool
     """Whether labels contradict the model more often where it is surest: a sign that it was misled."""
+    ids: tuple[str, ...] | None = None
+    """What people call the samples: a path, a name; their numbers without."""
+    evidence: Mapping[str, Sequence[float | int | None]] = MappingProxyType({})
+    """What else is known of each sample, by column; None where nothing is."""
 
     @property
     def quality(self) -> np.ndarray:
@@ -95,16 +101,18 @@ class Audit(NamedTuple):
         }
 
     def columns(self) -> dict[str, Any]:
-        """The table's columns by name; ``decision`` is empty, for whoever reviews."""
+        """The table's columns by name: arrays, or lists of what may be absent; ``decision`` is for whoever reviews."""
         names = np.array(self.class_names, dtype=object)
         return {
             "index": self.index,
+            "id": np.array(self.index.astype(str) if self.ids is None else self.ids, dtype=object),
             "given_label": names[self.given],
             "suggested_label": names[self.suggested],
             "p_wrong": self.p_wrong,
             "quality": self.quality,
             "is_issue": self.is_issue,
             "decision": np.full(len(self.given), "", dtype=object),
+            **{name: list(values) for name, values in self.evidence.items()},
         }
 
     def to_table(self) -> "pa.Table":
@@ -124,7 +132,7 @@ class Audit(NamedTuple):
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(columns)
         lists = (
-            [escape_cell(value) if isinstance(value, str) else value for value in column.tolist()]
+            [escape_cell(value) if isinstance(value, str) else value for value in list(column)]
             for column in columns.values()
         )
         writer.writerows(zip(*lists, strict=True))

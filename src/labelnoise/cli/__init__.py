@@ -7,7 +7,10 @@ import typer
 from labelnoise.cli.audit import audit
 from labelnoise.cli.data import data
 from labelnoise.cli.demo import demo
+from labelnoise.cli.fit import fit
 from labelnoise.cli.noise import noise
+from labelnoise.cli.predict import predict
+from labelnoise.cli.review import review
 from labelnoise.cli.study import study
 
 _INTERRUPTED = 130  # how typer ends on Ctrl-C
@@ -20,7 +23,10 @@ app = typer.Typer(
 )
 app.command()(audit)
 app.command()(demo)
+app.command()(fit)
 app.command()(noise)
+app.command()(predict)
+app.command()(review)
 app.add_typer(study, name="study")
 app.add_typer(data, name="data")
 

@@ -1,6 +1,7 @@
-"""The table every study prints."""
+"""The tables that studies and fits print."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -20,4 +21,20 @@ def print_summaries(summaries: Sequence[Summary]) -> None:
         values = (value.percent() for value in (row.best, row.last, row.recall, row.precision))
         ends = following is None or (following.noise, following.rate) != (row.noise, row.rate)
         table.add_row(f"{row.noise} {row.rate:.0%}", row.loss, *values, end_section=ends)
+    Console().print(table)
+
+
+def print_candidates(metrics: dict[str, Any]) -> None:
+    """What was tried, and what the validation labels and the test labels say of it, in percent."""
+    rows = metrics["candidates"]
+    tested = any(row["test_accuracy_best"] is not None for row in rows)
+    names = ("", "loss", "best\nepoch", "validation", *(("test,\nbest", "test,\nlast") if tested else ()))
+    title = f"Validation {metrics['selected_by'].replace('_', ' ')} ± standard error, %"
+    columns = (Column(name, no_wrap=True) for name in names)
+    table = Table(*columns, title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for row in rows:
+        mark = "→" if row["name"] == metrics["loss"] else ""
+        chosen_by = f"{100 * row['validation_accuracy']:.1f} ± {100 * row['standard_error']:.1f}"
+        tests = (f"{100 * row[f'test_accuracy_{epoch}']:.1f}" for epoch in (("best", "last") if tested else ()))
+        table.add_row(mark, row["name"], str(row["best_epoch"]), chosen_by, *tests)
     Console().print(table)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 
-class _Assume(StrEnum):
+class Assume(StrEnum):
     """What noise depends on; the same words as :data:`labelnoise.audit.readings.Assume`, without importing torch."""
 
     auto = "auto"
@@ -19,9 +19,7 @@ def audit(
     pred_probs: Annotated[Path, typer.Option(help=".npy of (n, classes) out-of-sample probabilities of any model.")],
     labels: Annotated[Path, typer.Option(help=".npy of (n) given labels, numbered from 0.")],
     out: Annotated[Path, typer.Option(help="Folder for labels.csv and summary.json.")],
-    assume: Annotated[
-        _Assume, typer.Option(help="Whether noise depends on the class or on the sample.")
-    ] = _Assume.auto,
+    assume: Annotated[Assume, typer.Option(help="Whether noise depends on the class or on the sample.")] = Assume.auto,
     max_false_flags: Annotated[
         float | None, typer.Option(help="Flag so many that at most this fraction is expected to be right.")
     ] = None,

@@ -1,22 +1,16 @@
 """Runs on this machine: worker processes of one thread each, which beat one process of as many threads."""
 
-import contextlib
-import ctypes
 import os
-import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import joblib
-import torch
 from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from labelnoise.experiments.run import execute
 from labelnoise.runs import Run, RunConfig, RunFolder, RunState, Store
-
-_POLL_SECONDS = 0.5
-_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # glibc's malloc.h
+from labelnoise.training import polling, working_for
 
 
 def run_all(
@@ -39,7 +33,7 @@ def run_all(
     store = Store(root / "store.sqlite")
     store.add(configs, finished=[config for config in configs if RunFolder(root / "runs", config).is_finished])
     try:
-        with _polling(lambda: on_progress(store.states())):
+        with polling(lambda: on_progress(store.states())):
             joblib.Parallel(n_jobs=workers)(joblib.delayed(_work)(root, os.getpid(), device) for _ in range(workers))
     except TerminatedWorkerError:
         raise ChildProcessError("a worker process was killed; the same command goes on from its checkpoint") from None
@@ -59,10 +53,8 @@ def read_all(configs: Sequence[RunConfig], root: Path) -> list[Run]:
 
 
 def _work(root: Path, driver: int, device: str) -> None:
-    torch.set_num_threads(1)
-    _keep_freed_memory()
     store = Store(root / "store.sqlite")
-    with store.heartbeat(), _polling(lambda: _die_with(driver)):
+    with store.heartbeat(), working_for(driver):
         while (config := store.claim()) is not None:
             try:
                 execute(config, root / "runs", device=device)
@@ -70,35 +62,3 @@ def _work(root: Path, driver: int, device: str) -> None:
                 store.finish(config, error=f"{type(error).__name__}: {error}")
             else:
                 store.finish(config)
-
-
-def _keep_freed_memory() -> None:
-    """Let tensors reuse the pages of freed ones, which glibc else gives back: a ResNet's step takes 7 % less time."""
-    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_MMAP_THRESHOLD, 2**25)  # the largest it takes
-        mallopt(_TRIM_THRESHOLD, 2**31 - 1)
-
-
-def _die_with(driver: int) -> None:
-    if os.getpid() != driver and os.getppid() != driver:
-        os._exit(1)  # nobody waits for this process any more; its checkpoint is on disk
-
-
-@contextlib.contextmanager
-def _polling(action: Callable[[], None]) -> Generator[None]:
-    """Do ``action`` twice a second while the block runs, and once at its end."""
-    stop = threading.Event()
-
-    def poll() -> None:
-        while not stop.wait(_POLL_SECONDS):
-            action()
-
-    thread = threading.Thread(target=poll, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-        action()

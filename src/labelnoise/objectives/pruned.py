@@ -95,7 +95,8 @@ class PrunedLoss(Objective):
         class_names: what the warnings call the classes; their numbers without.
 
     Shapes:
-        logits (n, k), labels (n) int64, index (n) int64 -> scalar. ``decisions`` lists every pruning.
+        logits (n, k), labels (n) int64, index (n) int64 -> scalar. ``decisions`` lists every pruning,
+        ``epochs_pruned`` counts the epochs each sample was left out of.
 
     Raises:
         ValueError: a setting out of range, or shapes that do not fit.
@@ -116,6 +117,7 @@ class PrunedLoss(Objective):
     """
 
     kept: Tensor
+    epochs_pruned: Tensor
     labels: Tensor
     seen: Tensor
 
@@ -142,6 +144,7 @@ class PrunedLoss(Objective):
         self.class_names = class_names
         self.decisions: list[Decision] = []
         self.register_buffer("kept", torch.ones(num_samples, dtype=torch.bool))
+        self.register_buffer("epochs_pruned", torch.zeros(num_samples, dtype=torch.int64))
         self.register_buffer("labels", torch.full((num_samples,), -1))
         # The table: p_y of this epoch's steps, NaN where a sample has not been seen in it.
         self.register_buffer("seen", torch.full((num_samples,), math.nan))
@@ -169,6 +172,7 @@ class PrunedLoss(Objective):
     def end_epoch(self, epoch: int, predict: Predict) -> None:
         if not self.training:
             return
+        self.epochs_pruned += self.kept.logical_not()
         if is_pruning_epoch(epoch, warmup=self.warmup, period=self.period):
             labels = _largest_of_all_processes(self.labels)
             if self.update == "exact":

@@ -2,12 +2,14 @@
 
 from labelnoise.runs.config import Part, RunConfig, short_names
 from labelnoise.runs.environment import environment
+from labelnoise.runs.fit_folder import FitFolder
 from labelnoise.runs.folder import Belief, Run, RunFolder, Samples
 from labelnoise.runs.store import Counts, RunState, Store
 
 __all__ = [
     "Belief",
     "Counts",
+    "FitFolder",
     "Part",
     "Run",
     "RunConfig",

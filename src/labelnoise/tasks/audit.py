@@ -8,6 +8,7 @@ import numpy as np
 from labelnoise import _files
 from labelnoise.audit import Audit, audit_labels
 from labelnoise.audit.readings import Assume
+from labelnoise.tasks._audit_folder import LABELS, SOURCE, SUMMARY, source_of
 
 
 # Not called `audit`: that is the package of audits, `labelnoise.audit`, which a task of that name would hide.
@@ -21,10 +22,12 @@ def audit_files(
 ) -> Audit:
     """Tell which labels are wrong, and write ``labels.csv`` and ``summary.json`` into the folder ``out``.
 
+    Beside them ``source.json`` tells :func:`labelnoise.review` where the labels lie.
+
     Args:
         pred_probs: ``.npy`` of (n, k) out-of-sample class probabilities.
         labels: ``.npy`` of (n) given labels, whole numbers from 0 to k - 1.
-        out: made if need be; both files are replaced where they exist.
+        out: made if need be; the files are replaced where they exist.
         assume, max_false_flags: as of :func:`labelnoise.audit.audit_labels`.
 
     Raises:
@@ -37,13 +40,15 @@ def audit_files(
         ...     np.save(f"{folder}/y.npy", np.array([0, 1] * 50))
         ...     found = audit_files(f"{folder}/p.npy", f"{folder}/y.npy", out=f"{folder}/audit")
         ...     sorted(path.name for path in Path(folder, "audit").iterdir())
-        ['labels.csv', 'summary.json']
+        ['labels.csv', 'source.json', 'summary.json']
     """
     found = audit_labels(_load(Path(pred_probs)), _load(Path(labels)), assume=assume, max_false_flags=max_false_flags)
     out = Path(out)
+    source = source_of(Path(pred_probs), labels=Path(labels))
+    files = {LABELS: found.to_csv(), SUMMARY: json.dumps(found.summary(), indent=2), SOURCE: json.dumps(source)}
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for name, text in (("labels.csv", found.to_csv()), ("summary.json", json.dumps(found.summary(), indent=2))):
+        for name, text in files.items():
             with _files.replacing(out / name) as file:
                 file.write(text.encode())
     except OSError as error:

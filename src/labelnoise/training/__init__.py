@@ -14,12 +14,13 @@ from labelnoise.training.loop import (
     predict,
     train,
 )
-from labelnoise.training.progress import progress_bar
+from labelnoise.training.progress import open_progress, progress_bar
 from labelnoise.training.schedule import REGISTRY as SCHEDULES
 from labelnoise.training.schedule import build_schedule
 from labelnoise.training.seeds import child_generator, child_seed, seeded
 from labelnoise.training.split import split_validation
 from labelnoise.training.trajectory import Trajectory
+from labelnoise.training.worker import polling, working_for
 
 __all__ = [
     "AUGMENTATIONS",
@@ -38,10 +39,13 @@ __all__ = [
     "label_probability",
     "load_checkpoint",
     "open_fabric",
+    "open_progress",
+    "polling",
     "predict",
     "progress_bar",
     "save_checkpoint",
     "seeded",
     "split_validation",
     "train",
+    "working_for",
 ]

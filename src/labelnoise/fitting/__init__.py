@@ -1,0 +1,27 @@
+"""A robust model of the user's own data, and which of its labels are wrong: read, plan, train, choose, audit, save."""
+
+from labelnoise.fitting.data import Prepared, Request, prepare
+from labelnoise.fitting.engine import Fitted, fit_candidates
+from labelnoise.fitting.model import SavedModel, load_model
+from labelnoise.fitting.plan import CANDIDATES, Plan, make_plan, parse_budget
+from labelnoise.fitting.recipe import TrainingRecipe, build_network, build_objective, default_recipe
+from labelnoise.fitting.train import Work
+
+__all__ = [
+    "CANDIDATES",
+    "Fitted",
+    "Plan",
+    "Prepared",
+    "Request",
+    "SavedModel",
+    "TrainingRecipe",
+    "Work",
+    "build_network",
+    "build_objective",
+    "default_recipe",
+    "fit_candidates",
+    "load_model",
+    "make_plan",
+    "parse_budget",
+    "prepare",
+]

@@ -1,0 +1,61 @@
+"""CSV files that people fill in a spreadsheet: read as it may have left them, written so that it runs nothing."""
+
+import csv
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+from labelnoise.audit import escape_cell, unescape_cell
+from labelnoise.datasets._table_parts import check_column, read_utf8
+
+
+def read_cells(path: Path, *columns: str) -> list[dict[str, str]]:
+    """The rows of a CSV file by column, unescaped; all of ``columns`` must be there, others may.
+
+    It may come out of a spreadsheet: with a byte order mark, CRLF, empty rows, or rows without their last, empty cells.
+
+    Raises:
+        ValueError: a file that is missing, empty or not UTF-8; other separators than commas; a row that is too long.
+    """
+    reader = csv.reader(io.StringIO(read_utf8(path).decode("utf-8-sig"), newline=""))
+    rows: list[dict[str, str]] = []
+    try:
+        header = [name.strip() for name in next(reader)]
+        if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
+            raise ValueError(
+                f"{path} must have commas between its cells, got {header[0][:100]!r}: save it as plain CSV"
+            )
+        for column in columns:
+            check_column(path, column, header)
+        for cells in reader:
+            if len(cells) > len(header):
+                where = f"{len(cells)} in line {reader.line_num}"
+                raise ValueError(
+                    f"{path} must have at most {len(header)} cells in a row, as in its header, got {where}"
+                )
+            if any(map(str.strip, cells)):
+                cells += [""] * (len(header) - len(cells))
+                rows.append({name: unescape_cell(cell) for name, cell in zip(header, cells, strict=True)})
+    except csv.Error as error:
+        raise ValueError(f"{path} cannot be read: {error} in line {reader.line_num}") from None
+    return rows
+
+
+def csv_bytes(header: Iterable[str], rows: Iterable[Iterable[object]]) -> bytes:
+    """A CSV file that no spreadsheet runs and :func:`read_cells` reads.
+
+    >>> csv_bytes(["index", "label"], [(0, "=cat")])
+    b"index,label\\n0,'=cat\\n"
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([escape_cell(str(cell)) for cell in row] for row in rows)
+    return text.getvalue().encode()
+
+
+def whole_number(path: Path, cell: str) -> int:
+    """The index that a cell says; a ``ValueError`` if it says none."""
+    if not (cell.strip().isascii() and cell.strip().isdigit()):
+        raise ValueError(f"{path} must have row numbers from 0 as index, got {cell[:100]!r}")
+    return int(cell)

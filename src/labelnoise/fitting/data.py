@@ -1,0 +1,148 @@
+"""The user's data on their way to training: read, split, made numbers; the same in every process that asks."""
+
+import functools
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from labelnoise import _registry
+from labelnoise._types import Batch
+from labelnoise.datasets._own import Columns, OwnData, read_own
+from labelnoise.fitting.transform import Inputs, Pictures, Transform, fit_transform
+from labelnoise.fitting.trusted import read_decisions
+from labelnoise.training import child_generator, split_validation
+
+_NO_ROW = -1
+"""The index of a sample that is not one of the data."""
+
+
+class Request(NamedTuple):
+    """Where the data lie and how they are to be split; picklable, so that workers can prepare the same."""
+
+    data: Path
+    columns: Columns = Columns()
+    labels: Path | None = None
+    test: Path | None = None
+    trusted: Path | None = None
+    image_size: int = 32
+    validation_fraction: float = 0.1
+    seed: int = 0
+    cache: Path | None = None
+    """Folder for decoded images; in memory without."""
+
+
+class Prepared(NamedTuple):
+    """Numbers and class numbers, in three parts."""
+
+    own: OwnData
+    """As read; its labels as given."""
+    class_names: tuple[str, ...]
+    given: Int64[Tensor, "n"]
+    """The given labels of all rows of the data, as class numbers, decisions of ``trusted`` included."""
+    trusted: Int64[Tensor, "rows"]
+    """Rows of the data that somebody has checked."""
+    whole: Batch
+    """All rows of the data, in an order in which the parts are stretches; ``index`` is the row in the data."""
+    training: Batch
+    validation: Batch
+    """Held out, as noisy as the training part; or what somebody has checked, with the index -1 if not of the data."""
+    test: Batch | None
+    transform: Transform
+
+
+@functools.lru_cache(maxsize=1)
+def prepare(request: Request) -> Prepared:
+    """Read and split the data of ``request``; kept for the next run of this process.
+
+    Raises:
+        ValueError: what :func:`read_own` refuses; a test or trusted file of another kind or with a class of its own.
+    """
+    own = read_own(request.data, request.columns, labels=request.labels)
+    assert own.labels is not None
+    class_names = tuple(sorted(set(own.labels)))
+    given = _numbers(request.data, own.labels, class_names)
+    decisions = read_decisions(request.trusted) if request.trusted else None
+    trusted = torch.tensor([], dtype=torch.int64)
+    if decisions is not None:
+        trusted = _apply(request, decisions, given, class_names)
+        is_trusted = torch.zeros(len(given), dtype=torch.bool).index_fill_(0, trusted, True)
+        rows, held_out = is_trusted.logical_not().nonzero()[:, 0], trusted
+    elif request.trusted:
+        rows, held_out = torch.arange(len(given)), trusted
+    else:
+        rows, held_out = split_validation(
+            given, fraction=request.validation_fraction, generator=child_generator(request.seed, "split")
+        )
+    transform = fit_transform(own, request.columns, rows, image_size=request.image_size)
+    order = torch.cat([rows, held_out])
+    inputs = _transformed(transform, own, order, _cache(request, "data"))
+    whole = Batch(inputs, given[order], order)
+    training, validation = _part(whole, 0, len(rows)), _part(whole, len(rows), len(order))
+    if request.trusted and decisions is None:
+        validation = _other(request, "trusted", own, class_names, transform)
+    test = _other(request, "test", own, class_names, transform) if request.test else None
+    return Prepared(own, class_names, given, trusted, whole, training, validation, test, transform)
+
+
+def _numbers(path: Path, labels: tuple[str, ...], class_names: tuple[str, ...]) -> Int64[Tensor, "n"]:
+    number = {name: position for position, name in enumerate(class_names)}
+    unknown = next((label for label in labels if label not in number), None)
+    if unknown is not None:
+        raise ValueError(f"{path} has the label {unknown[:100]!r}, which the data never have")
+    return torch.tensor([number[label] for label in labels])
+
+
+def _apply(
+    request: Request, decisions: dict[int, str], given: Tensor, class_names: tuple[str, ...]
+) -> Int64[Tensor, "rows"]:
+    """Write what was decided into ``given``, and say of which rows."""
+    for row, label in decisions.items():
+        if not 0 <= row < len(given):
+            raise ValueError(f"{request.trusted} must decide on rows within [0, {len(given)}), got row {row}")
+        _registry.check_name(f"label of row {row} in {request.trusted}", label, class_names)
+        given[row] = class_names.index(label)
+    if len(decisions) == len(given):
+        raise ValueError(f"{request.trusted} must leave rows to train on, got a decision on all {len(given)}")
+    return torch.tensor(sorted(decisions))
+
+
+def _other(
+    request: Request,
+    part: Literal["test", "trusted"],
+    own: OwnData,
+    class_names: tuple[str, ...],
+    transform: Transform,
+) -> Batch:
+    """Samples of another file of the same kind."""
+    path: Path = getattr(request, part)
+    other = read_own(path, request.columns, few=True)
+    if other.kind != own.kind:
+        raise ValueError(f"{path} must hold data of the kind {own.kind}, as {request.data}, got {other.kind}")
+    assert other.labels is not None
+    labels = _numbers(path, other.labels, class_names)
+    inputs = _transformed(transform, other, torch.arange(len(labels)), _cache(request, part))
+    return Batch(inputs, labels, torch.full_like(labels, _NO_ROW))
+
+
+def _transformed(transform: Transform, own: OwnData, order: Int64[Tensor, "n"], cache: Path | None) -> Inputs:
+    """The inputs as numbers, in this order; images lie in the file ``cache``."""
+    inputs: Any = own.inputs
+    if isinstance(transform, Pictures) and isinstance(inputs, tuple):
+        return transform.transform([inputs[row] for row in order.tolist()], out=cache)
+    taken: Any = inputs.take(order.numpy()) if own.kind == "table" else inputs[order]
+    return transform.transform(taken)
+
+
+def _cache(request: Request, part: str) -> Path | None:
+    """A file for decoded images; the folder is that of one fit, so the name need not say of which data."""
+    return request.cache / f"{part}.uint8" if request.cache else None
+
+
+def _part(whole: Batch, start: int, stop: int) -> Batch:
+    """Consecutive rows; of images and features a view, so that a map on a file stays one."""
+    if isinstance(whole.inputs, Tensor):
+        return Batch(*(part[start:stop] for part in whole))
+    return whole.take(torch.arange(start, stop))

@@ -1,0 +1,99 @@
+"""How a network is trained on data of each kind, where the user does not say."""
+
+import math
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import nn
+
+from labelnoise import _registry, models, objectives
+from labelnoise._plugin import is_plugin, load_plugin
+from labelnoise.models import Normalize
+from labelnoise.objectives import Objective, Stateless
+from labelnoise.runs import Part
+from labelnoise.training import Precision, seeded
+
+_FEW = 5000  # samples, below which small batches make enough steps of them
+_STEPS, _LEAST_EPOCHS, _MOST_EPOCHS = 3000, 15, 60
+_LEARNING_RATE = 1e-3
+_CONVOLUTIONAL_RATE = 3e-3
+_SMALL_RESNET = Part.model_validate({"name": "resnet", "depth": 8, "width": 16})
+_MLP = Part.model_validate({"name": "mlp", "hidden": (256,)})
+_CROP = Part.model_validate({"name": "crop", "padding": 4})
+
+
+class TrainingRecipe(BaseModel):
+    """Network and optimiser: AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101), one cycle of the learning rate."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: Part
+    batch_size: int
+    learning_rate: float
+    weight_decay: float = 0.01
+    augment: Part | None = None
+    precision: Precision = "32-true"
+
+
+def default_recipe(kind: str, model: str, *, samples: int, device: str) -> TrainingRecipe:
+    """For ``samples`` training samples of a kind; ``model`` is ``"auto"``, a registered name, or the user's own.
+
+    Raises:
+        ValueError: an unknown network.
+    """
+    if model == "auto" and kind == "image":
+        part = _SMALL_RESNET if device == "cpu" else Part(name="resnet18")
+    elif model == "auto":
+        part = _MLP
+    else:
+        part = Part(name=model)
+        if not is_plugin(model):
+            _registry.check_name("model", model, ["auto", *models.names()])
+    return TrainingRecipe(
+        model=part,
+        batch_size=128 if samples >= _FEW else 32,
+        learning_rate=_CONVOLUTIONAL_RATE if kind == "image" else _LEARNING_RATE,
+        augment=_CROP if kind == "image" else None,
+    )
+
+
+def default_epochs(samples: int, recipe: TrainingRecipe) -> int:
+    """As many as make about 3000 steps, within 15 and 60.
+
+    >>> default_epochs(13_500, TrainingRecipe(model=Part(name="mlp"), batch_size=128, learning_rate=0.001))
+    29
+    """
+    steps = math.ceil(samples / recipe.batch_size)
+    return min(max(math.ceil(_STEPS / steps), _LEAST_EPOCHS), _MOST_EPOCHS)
+
+
+def build_network(
+    model: Part, input_shape: tuple[int, ...], num_classes: int, *, images: Any = None, seed: int = 0
+) -> nn.Module:
+    """The network, sized for the data; before ``images``, which are uint8, the layer that normalises them."""
+    with seeded(seed, "weights"):
+        if is_plugin(model.name):
+            network = load_plugin(model.name).value(input_shape=input_shape, num_classes=num_classes)
+            if not isinstance(network, nn.Module):
+                raise ValueError(f"model {model.name} must return a torch.nn.Module, got {type(network).__name__}")
+        else:
+            network = models.build(model.name, input_shape=input_shape, num_classes=num_classes, **model.settings)
+    if images is not None:
+        network = nn.Sequential(Normalize.fit(images), network)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
+
+
+def build_objective(loss: Part, *, epochs: int, num_samples: int, class_names: tuple[str, ...]) -> Objective:
+    """The loss to minimise over ``epochs``; pruning starts half way, and is decided anew every eighth of them.
+
+    Raises:
+        ValueError: an unknown loss, or one that needs what only the user can know.
+    """
+    if is_plugin(loss.name):
+        return Stateless(load_plugin(loss.name).value(**loss.settings))
+    settings = loss.settings
+    if loss.name == "pruned_gce":
+        settings = {"warmup": max(1, epochs // 2), "period": max(1, epochs // 8), **settings}
+    return objectives.build(loss.name, num_samples=num_samples, class_names=class_names, **settings)

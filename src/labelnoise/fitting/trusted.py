@@ -1,0 +1,33 @@
+"""Decisions of somebody who has looked, as the report and ``labelnoise review`` write them."""
+
+from pathlib import Path
+
+from labelnoise.datasets._table_parts import read_utf8
+from labelnoise.fitting.cells import read_cells, whole_number
+
+_COLUMNS = ("index", "decision", "label")
+
+
+def read_decisions(path: Path) -> dict[int, str] | None:
+    """The label that somebody decided on, by row of the data; ``None`` if the file is none of decisions.
+
+    Raises:
+        ValueError: a decision without a row or a label, two on one row, or none at all.
+    """
+    if path.suffix.lower() != ".csv" or not path.is_file():
+        return None
+    header = read_utf8(path).decode("utf-8-sig").split("\n", 1)[0]
+    if not set(_COLUMNS) <= {name.strip() for name in header.split(",")}:
+        return None
+    decided: dict[int, str] = {}
+    for cells in read_cells(path, *_COLUMNS):
+        if not cells["decision"].strip():
+            continue
+        row, label = whole_number(path, cells["index"]), cells["label"]
+        if not label.strip():
+            raise ValueError(f"{path} must have a label beside each decision, got none for row {row}")
+        if decided.setdefault(row, label) != label:
+            raise ValueError(f"{path} must decide once on row {row}, got {decided[row]!r} and {label!r}")
+    if not decided:
+        raise ValueError(f"{path} must hold decisions, got none")
+    return decided

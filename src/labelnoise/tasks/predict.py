@@ -1,0 +1,59 @@
+"""Labels for new data, by a model that ``fit`` has trained."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from labelnoise import _files
+from labelnoise.datasets._own import read_own
+from labelnoise.fitting import load_model
+from labelnoise.fitting.cells import csv_bytes
+
+
+class Predictions(NamedTuple):
+    """One row a row of the data."""
+
+    labels: tuple[str, ...]
+    probability: np.ndarray
+    """Of the label; what the network gives, which may be too sure."""
+
+
+def predict(
+    fitted: Path | str,
+    data: Path | str,
+    *,
+    out: Path | str,
+    root: Path | str | None = None,
+    model: str | None = None,
+    device: str = "cpu",
+) -> Predictions:
+    """Predict a label for every row of ``data``, and write ``index,label,probability`` to the CSV file ``out``.
+
+    Args:
+        fitted: the folder of a finished :func:`labelnoise.fit`.
+        data: of the same kind as it was fitted to, labelled or not: a table with the same columns, a folder of images
+            however deep, an ``.npz`` or an ``.npy``.
+        out: replaced where it exists.
+        root: where image paths of a table start, by default its own folder.
+        model: the user's own network again, if it was fitted with one; its code is run.
+        device: ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``.
+
+    Raises:
+        ValueError: a folder without a model, data of another kind or without a column, an ``out`` that cannot be
+            written.
+    """
+    saved = load_model(Path(fitted), model=model)
+    columns = saved.columns._replace(label=None, root=None if root is None else Path(root))
+    is_table = Path(data).suffix.lower() not in ("", ".npz", ".npy") and not Path(data).is_dir()
+    own = read_own(Path(data), columns if is_table else type(columns)(), labelled=False)
+    probabilities = saved.predict(own, device=device)
+    probability, number = (part.numpy() for part in probabilities.max(1))
+    labels = tuple(saved.class_names[position] for position in number.tolist())
+    rows = ((row, label, f"{p:.6g}") for row, (label, p) in enumerate(zip(labels, probability.tolist(), strict=True)))
+    try:
+        with _files.replacing(Path(out)) as file:
+            file.write(csv_bytes(("index", "label", "probability"), rows))
+    except OSError as error:
+        raise ValueError(f"out must be a file that can be written, got {out}: {error.strerror}") from None
+    return Predictions(labels, probability)

@@ -34,6 +34,7 @@ class Plan(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     candidates: tuple[Part, ...]
+    recipe: TrainingRecipe
     epochs: int
     refine: bool
     seconds: float
@@ -92,7 +93,7 @@ def make_plan(
             break
     if budget is not None and epochs is None:
         wanted = max(1, min(wanted, int(_SAFETY * budget / seconds(1))))
-    return Plan(candidates=tuple(candidates), epochs=wanted, refine=refined, seconds=seconds(wanted))
+    return Plan(candidates=tuple(candidates), recipe=recipe, epochs=wanted, refine=refined, seconds=seconds(wanted))
 
 
 def _seconds_per_epoch(prepared: Prepared, recipe: TrainingRecipe, device: str) -> float:
@@ -103,9 +104,8 @@ def _seconds_per_epoch(prepared: Prepared, recipe: TrainingRecipe, device: str) 
         per_step = _seconds_per_step(prepared, recipe, device)
     finally:
         torch.set_num_threads(threads)
-    training = len(prepared.training.labels)
-    evaluated = len(prepared.validation.labels) + (len(prepared.test.labels) if prepared.test else 0)
-    return per_step / recipe.batch_size * (training + _EVALUATION_SHARE * evaluated)
+    training, validation = len(prepared.training.labels), len(prepared.validation.labels)
+    return per_step / recipe.batch_size * (training + _EVALUATION_SHARE * validation)
 
 
 def _seconds_per_step(prepared: Prepared, recipe: TrainingRecipe, device: str) -> float:

@@ -25,6 +25,7 @@ from labelnoise.training import (
     build_augment,
     build_schedule,
     child_generator,
+    evaluate,
     load_checkpoint,
     open_fabric,
     polling,
@@ -67,6 +68,8 @@ class Trained(NamedTuple):
     epochs_pruned: Int64[Tensor, "n"] | None
     validation: Float[Tensor, "m k"]
     """Probabilities of the validation samples, at the best epoch."""
+    test_accuracy: tuple[float, float] | None
+    """At the best epoch and at the last, looked at when both are past; None without a test set."""
     held: Float[Tensor, "rows k"] | None
 
 
@@ -152,7 +155,6 @@ def _train(work: Work, job: Job, folder: Path) -> Trained:
             objective,
             training,
             validation,
-            prepared.test,
             fabric=fabric,
             optimizer=optimizer,
             schedule=build_schedule("one_cycle", optimizer, epochs=work.epochs, steps_per_epoch=steps),
@@ -169,6 +171,13 @@ def _train(work: Work, job: Job, folder: Path) -> Trained:
     def probabilities(inputs: Any) -> Tensor:
         return predict(network, result.best_state, inputs.to(fabric.device), fabric=fabric).cpu()
 
+    test_accuracy = None
+    if prepared.test is not None:
+        hits = probabilities(prepared.test.inputs).argmax(1) == prepared.test.labels
+        test = prepared.test._replace(
+            inputs=prepared.test.inputs.to(fabric.device), labels=prepared.test.labels.to(fabric.device)
+        )
+        test_accuracy = hits.double().mean().item(), evaluate(network, test, fabric=fabric)[0]
     return Trained(
         history=result.history,
         best_epoch=result.best_epoch,
@@ -179,6 +188,7 @@ def _train(work: Work, job: Job, folder: Path) -> Trained:
         last_loss=result.record.loss[-1].float(),
         epochs_pruned=objective.epochs_pruned.cpu() if isinstance(objective, PrunedLoss) else None,
         validation=probabilities(validation.inputs),
+        test_accuracy=test_accuracy,
         held=None if held is None else probabilities(held.inputs),
     )
 

@@ -1,7 +1,6 @@
 """A robust model of the user's own data, and the list of its wrong labels."""
 
 import hashlib
-import math
 import shlex
 import time
 from collections.abc import Callable, Sequence
@@ -43,6 +42,7 @@ from labelnoise.testing import check_loss
 from labelnoise.training import open_progress
 
 _THUMBNAIL = 128  # pixels
+_TEST = ("test_accuracy_best", "test_accuracy_last")
 _FEATURES_SHOWN = 12
 
 
@@ -169,14 +169,11 @@ def fit(
         tell(f"{out} holds this fit already: there is nothing to do.")
         return FitResult(folder.path, folder.read_json("metrics.json"), folder.read_json("summary.json"))
     prepared = prepare(request)
-    recipe = default_recipe(prepared.own.kind, model, samples=len(prepared.training.labels), device=device)
     _check_loss(loss, prepared)
-    for line in _facts(prepared, recipe):
-        tell(": ".join(line))
     if begun is None:
         plan = make_plan(
             prepared,
-            recipe,
+            default_recipe(prepared.own.kind, model, samples=len(prepared.training.labels), device=device),
             candidates,
             budget=limit,
             epochs=epochs,
@@ -188,9 +185,10 @@ def fit(
         folder.begin(settings, plan.model_dump(mode="json"))
     else:
         plan = Plan.model_validate(begun)
-    tell(_announced(plan, limit, folds))
+    for line in [*_facts(prepared, plan.recipe), _announced(plan, limit, folds)]:
+        tell(": ".join(line))
 
-    work = Work(request, recipe, plan.epochs, balanced, device, folder.work)
+    work = Work(request, plan.recipe, plan.epochs, balanced, device, folder.work)
     with open_progress() as progress:
         bar = progress.add_task("training", total=plan.epochs * (len(plan.candidates) + plan.refine + folds))
         fitted = fit_candidates(
@@ -205,11 +203,11 @@ def fit(
         )
     metrics = _metrics(prepared, fitted, balanced=balanced)
     summary = fitted.audit.summary()
-    _save_model(prepared, fitted, recipe, columns, folder.path)
+    _save_model(prepared, fitted, plan.recipe, columns, folder.path)
     folder.write("labels.csv", fitted.audit.to_csv())
     folder.write_json("summary.json", summary)
     folder.write_json(SOURCE, source_of(request.data, labels=request.labels, column=label))
-    facts = [*_facts(prepared, recipe), *_spent(plan, time.perf_counter() - start)]
+    facts = [*_facts(prepared, plan.recipe), *_spent(plan, time.perf_counter() - start)]
     findings = _findings(prepared, fitted, metrics, facts, Path(data).name, truth=_path(truth))
     folder.write("report.html", fit_page(findings))
     folder.finish(metrics)
@@ -292,12 +290,12 @@ def _facts(prepared: Prepared, recipe: TrainingRecipe) -> list[tuple[str, str]]:
     return facts
 
 
-def _announced(plan: Plan, limit: float | None, folds: int) -> str:
+def _announced(plan: Plan, limit: float | None, folds: int) -> tuple[str, str]:
     trained = f"{len(plan.candidates)} candidate{'s' if len(plan.candidates) > 1 else ''}"
     more = [*(["once more without the flagged rows"] if plan.refine else []), *([f"{folds} folds"] if folds else [])]
     budget = "" if limit is None else f" of a budget of {_minutes(limit)}"
     also = f", then {' and '.join(more)}" if more else ""
-    return f"Plan: {trained} for {plan.epochs} epochs each{also}, about {_minutes(plan.seconds)}{budget}"
+    return "Plan", f"{trained} for {plan.epochs} epochs each{also}, about {_minutes(plan.seconds)}{budget}"
 
 
 def _minutes(seconds: float) -> str:
@@ -312,15 +310,7 @@ def _metrics(prepared: Prepared, fitted: Fitted, *, balanced: bool) -> dict[str,
     """Of the model that is kept, on the validation labels; and all candidates."""
     kept, validation = fitted.trained[fitted.chosen], prepared.validation
     scores = classification_scores(kept.validation.argmax(1), validation.labels, len(prepared.class_names))
-    best, last = kept.history[kept.best_epoch - 1], kept.history[-1]
-    test = (
-        {}
-        if prepared.test is None
-        else {
-            "test_accuracy_best": best.test_accuracy,
-            "test_accuracy_last": last.test_accuracy,
-        }
-    )
+    tested = {} if kept.test_accuracy is None else dict(zip(_TEST, kept.test_accuracy, strict=True))
     return {
         "loss": fitted.names[fitted.chosen],
         "best_epoch": kept.best_epoch,
@@ -330,8 +320,11 @@ def _metrics(prepared: Prepared, fitted: Fitted, *, balanced: bool) -> dict[str,
         "balanced_accuracy": scores.balanced_accuracy,
         "macro_f1": scores.macro_f1,
         "recall_per_class": dict(zip(prepared.class_names, scores.recall_per_class, strict=True)),
-        **test,
-        "candidates": [candidate._asdict() | {"history": None} for candidate in _candidates(fitted)],
+        **tested,
+        "candidates": [
+            {name: value for name, value in candidate._asdict().items() if name != "history"}
+            for candidate in _candidates(fitted)
+        ],
         "reasons": fitted.reasons,
     }
 
@@ -344,15 +337,10 @@ def _candidates(fitted: Fitted) -> list[Candidate]:
             score.standard_error,
             trained.best_epoch,
             trained.history,
-            _known(trained.history[trained.best_epoch - 1].test_accuracy),
-            _known(trained.history[-1].test_accuracy),
+            *(trained.test_accuracy or (None, None)),
         )
         for name, trained, score in zip(fitted.names, fitted.trained, fitted.scores, strict=True)
     ]
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def _save_model(prepared: Prepared, fitted: Fitted, recipe: TrainingRecipe, columns: Columns, path: Path) -> None:

@@ -15,6 +15,7 @@ from labelnoise.fitting.transform import Inputs, Pictures, Transform, fit_transf
 from labelnoise.fitting.trusted import read_decisions
 from labelnoise.training import child_generator, split_validation
 
+_WANTED = 2000  # validation samples: a standard error of one point
 _NO_ROW = -1
 """The index of a sample that is not one of the data."""
 
@@ -28,7 +29,6 @@ class Request(NamedTuple):
     test: Path | None = None
     trusted: Path | None = None
     image_size: int = 32
-    validation_fraction: float = 0.1
     seed: int = 0
     cache: Path | None = None
     """Folder for decoded images; in memory without."""
@@ -53,6 +53,15 @@ class Prepared(NamedTuple):
     transform: Transform
 
 
+def validation_fraction(samples: int) -> float:
+    """A tenth, and of small data up to a fifth: a few hundred noisy labels tell neither losses nor epochs apart.
+
+    >>> validation_fraction(3_000), validation_fraction(100_000)
+    (0.2, 0.1)
+    """
+    return min(max(_WANTED / samples, 0.1), 0.2)
+
+
 @functools.lru_cache(maxsize=1)
 def prepare(request: Request) -> Prepared:
     """Read and split the data of ``request``; kept for the next run of this process.
@@ -74,7 +83,7 @@ def prepare(request: Request) -> Prepared:
         rows, held_out = torch.arange(len(given)), trusted
     else:
         rows, held_out = split_validation(
-            given, fraction=request.validation_fraction, generator=child_generator(request.seed, "split")
+            given, fraction=validation_fraction(len(given)), generator=child_generator(request.seed, "split")
         )
     transform = fit_transform(own, request.columns, rows, image_size=request.image_size)
     order = torch.cat([rows, held_out])

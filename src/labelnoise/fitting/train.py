@@ -14,7 +14,7 @@ from torch import Tensor
 
 from labelnoise import _files
 from labelnoise._types import Batch
-from labelnoise.fitting.data import Prepared, Request, prepare
+from labelnoise.fitting.data import Prepared, Request, prepare, validation_fraction
 from labelnoise.fitting.recipe import TrainingRecipe, build_network, build_objective
 from labelnoise.objectives import PrunedLoss
 from labelnoise.runs import Part
@@ -207,7 +207,7 @@ def _parts(prepared: Prepared, job: Job, request: Request) -> tuple[Batch, Batch
         return training.take(torch.isin(training.index, job.held).logical_not().nonzero()[:, 0]), validation, held
     others = whole.take(torch.isin(whole.index, job.held).logical_not().nonzero()[:, 0])
     fold = child_generator(request.seed, "fold")
-    rows, chosen = split_validation(others.labels, fraction=request.validation_fraction, generator=fold)
+    rows, chosen = split_validation(others.labels, fraction=validation_fraction(len(others.labels)), generator=fold)
     return others.take(rows), others.take(chosen), held
 
 

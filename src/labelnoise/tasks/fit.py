@@ -250,7 +250,6 @@ def _identity(request: Request, *, truth: Path | None) -> dict[str, Any]:
         "truth": content(truth),
         "columns": [list(part) if isinstance(part, tuple) else part for part in request.columns._replace(root=None)],
         "image_size": request.image_size,
-        "validation_fraction": request.validation_fraction,
         "seed": request.seed,
     }
 

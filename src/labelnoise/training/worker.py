@@ -15,10 +15,14 @@ _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # glibc's malloc.h
 @contextlib.contextmanager
 def working_for(driver: int) -> Generator[None]:
     """One thread, memory that is reused, and an end of this process when the process ``driver`` is gone."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     _keep_freed_memory()
-    with polling(lambda: _die_with(driver)):
-        yield
+    try:
+        with polling(lambda: _die_with(driver)):
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextlib.contextmanager

@@ -93,8 +93,11 @@ def fit_candidates(
     audit = audit_run(prepared, trained[chosen], probabilities, assume=assume, max_false_flags=max_false_flags)
 
     flagged = torch.from_numpy(audit.is_issue)
-    if plan.refine and not flagged[prepared.training.index].any():
+    learned = flagged[prepared.training.index]
+    if plan.refine and not learned.any():
         reasons.append("No label is flagged, so nothing was trained again.")
+    elif plan.refine and learned.all():
+        reasons.append("Every label is flagged, so there was nothing to train again with.")
     elif plan.refine:
         (refined,) = run([Job(REFINED, losses[chosen], leave_out=flagged)])
         if isinstance(refined, str):

@@ -15,7 +15,9 @@ from labelnoise.runs import Part
 from labelnoise.training import Precision, seeded
 
 _FEW = 5000  # samples, below which small batches make enough steps of them
-_STEPS, _LEAST_EPOCHS, _MOST_EPOCHS = 3000, 15, 60
+_SMALL_BATCH, _BATCH = 32, 128
+_STEPS = {_SMALL_BATCH: 6000, _BATCH: 3000}
+_LEAST_EPOCHS, _MOST_EPOCHS = 15, 100
 _LEARNING_RATE = 1e-3
 _CONVOLUTIONAL_RATE = 3e-3
 _SMALL_RESNET = Part.model_validate({"name": "resnet", "depth": 8, "width": 16})
@@ -52,7 +54,7 @@ def default_recipe(kind: str, model: str, *, samples: int, device: str) -> Train
             _registry.check_name("model", model, ["auto", *models.names()])
     return TrainingRecipe(
         model=part,
-        batch_size=128 if samples >= _FEW else 32,
+        batch_size=_BATCH if samples >= _FEW else _SMALL_BATCH,
         learning_rate=_CONVOLUTIONAL_RATE if kind == "image" else _LEARNING_RATE,
         augment=_CROP if kind == "image" else None,
         precision="bf16-mixed" if kind == "image" and _gains_by_bfloat16(device) else "32-true",
@@ -67,13 +69,13 @@ def _gains_by_bfloat16(device: str) -> bool:
 
 
 def default_epochs(samples: int, recipe: TrainingRecipe) -> int:
-    """As many as make about 3000 steps, within 15 and 60.
+    """As many as make about 3000 steps, of small batches 6000, within 15 and 100.
 
     >>> default_epochs(13_500, TrainingRecipe(model=Part(name="mlp"), batch_size=128, learning_rate=0.001))
     29
     """
     steps = math.ceil(samples / recipe.batch_size)
-    return min(max(math.ceil(_STEPS / steps), _LEAST_EPOCHS), _MOST_EPOCHS)
+    return min(max(math.ceil(_STEPS[recipe.batch_size] / steps), _LEAST_EPOCHS), _MOST_EPOCHS)
 
 
 def build_network(

@@ -23,7 +23,9 @@ def audit_run(
     assume: Assume = "auto",
     max_false_flags: float | None = None,
 ) -> Audit:
-    """The audit of all rows by ``probabilities``, with the run's own evidence beside it; trusted rows are not doubted.
+    """The audit of all rows by ``probabilities``, with the run's own evidence beside it.
+
+    Of trusted rows it says what was decided: p_wrong is 0 where the given label was kept, and 1 where it was not.
 
     Args:
         prepared: the data.
@@ -39,11 +41,13 @@ def audit_run(
         assume=assume,
         max_false_flags=max_false_flags,
     )
-    given = prepared.given.numpy()
-    suggested, p_wrong = given.copy(), np.zeros(len(given))
+    decided, trusted = prepared.given.numpy(), prepared.trusted.numpy()
+    given = np.searchsorted(np.array(prepared.class_names, dtype=object), np.array(prepared.own.labels, dtype=object))
+    suggested, p_wrong = decided.copy(), (decided != given).astype(np.float64)
+    known = p_wrong.mean()
     suggested[doubted], p_wrong[doubted] = found.suggested, found.p_wrong
     joint = found.joint.copy()
-    np.add.at(joint, (given[prepared.trusted], given[prepared.trusted]), 1)
+    np.add.at(joint, (decided[trusted], given[trusted]), 1)
     share = len(doubted) / len(given)
     return found._replace(
         index=np.arange(len(given)),
@@ -51,7 +55,7 @@ def audit_run(
         given=given,
         suggested=suggested,
         p_wrong=p_wrong,
-        estimate=found.estimate._make(share * rate for rate in found.estimate),
+        estimate=found.estimate._make(share * rate + known for rate in found.estimate),
         joint=joint,
         evidence=_evidence(trained, len(given)),
     )

@@ -1,6 +1,7 @@
 """Candidates, each trained in a process of its own with a checkpoint of its own."""
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -16,7 +17,7 @@ from labelnoise import _files
 from labelnoise._types import Batch
 from labelnoise.fitting.data import Prepared, Request, prepare, validation_fraction
 from labelnoise.fitting.recipe import TrainingRecipe, build_network, build_objective
-from labelnoise.objectives import PrunedLoss
+from labelnoise.objectives import PrunedLoss, PruningWarning
 from labelnoise.runs import Part
 from labelnoise.training import (
     EpochMetrics,
@@ -116,7 +117,8 @@ def _epochs_done(folder: Path) -> int:
 
 
 def _work(work: Work, job: Job, driver: int) -> Trained | str:
-    with working_for(driver):
+    with working_for(driver), warnings.catch_warnings():
+        warnings.simplefilter("ignore", PruningWarning)  # validation judges a candidate that has pruned too much
         folder = work.folder / job.name
         folder.mkdir(parents=True, exist_ok=True)
         result = folder / "result.pt"

@@ -1,22 +1,17 @@
 """A robust model of the user's own data, and the list of its wrong labels."""
 
 import hashlib
-import shlex
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 
 from labelnoise import _registry, objectives
 from labelnoise._plugin import is_plugin, load_plugin
 from labelnoise.audit.readings import Assume
-from labelnoise.datasets._own import Columns, OwnData, read_own
-from labelnoise.datasets._own_images import decode_images
-from labelnoise.datasets._table_file import read_labels
-from labelnoise.features import TableFeatures
+from labelnoise.datasets._own import Columns, read_own
 from labelnoise.fitting import (
     CANDIDATES,
     Fitted,
@@ -34,16 +29,20 @@ from labelnoise.fitting import (
     parse_budget,
     prepare,
 )
-from labelnoise.metrics import classification_scores
-from labelnoise.reports import Candidate, FitFindings, Shown, fit_page
-from labelnoise.runs import FitFolder, Part, environment
+from labelnoise.reports import fit_page
+from labelnoise.runs import FitFolder, Part
 from labelnoise.tasks._audit_folder import SOURCE, source_of
+from labelnoise.tasks._fit_findings import (
+    announced,
+    command_of,
+    facts_of,
+    findings_of,
+    metrics_of,
+    read_truth,
+    spent,
+)
 from labelnoise.testing import check_loss
 from labelnoise.training import open_progress
-
-_THUMBNAIL = 128  # pixels
-_TEST = ("test_accuracy_best", "test_accuracy_last")
-_FEATURES_SHOWN = 12
 
 
 class FitResult(NamedTuple):
@@ -139,7 +138,7 @@ def fit(
         ...     found.metrics["validation_accuracy"], found.summary["num_issues"]
         (1.0, 0)
     """
-    start = time.perf_counter()
+    start, given = time.perf_counter(), dict(locals())
     device = _device(device)
     workers = workers if device == "cpu" else 1
     candidates = CANDIDATES if loss == "auto" else (Part(name=loss),)
@@ -169,6 +168,7 @@ def fit(
         tell(f"{out} holds this fit already: there is nothing to do.")
         return FitResult(folder.path, folder.read_json("metrics.json"), folder.read_json("summary.json"))
     prepared = prepare(request)
+    true = None if truth is None else read_truth(Path(truth), prepared)
     _check_loss(loss, prepared)
     if begun is None:
         plan = make_plan(
@@ -185,7 +185,7 @@ def fit(
         folder.begin(settings, plan.model_dump(mode="json"))
     else:
         plan = Plan.model_validate(begun)
-    for line in [*_facts(prepared, plan.recipe), _announced(plan, limit, folds)]:
+    for line in [*facts_of(prepared, plan.recipe), announced(plan, limit, folds)]:
         tell(": ".join(line))
 
     work = Work(request, plan.recipe, plan.epochs, balanced, device, folder.work)
@@ -201,14 +201,15 @@ def fit(
             workers=workers,
             on_progress=lambda epochs: progress.update(bar, completed=epochs),
         )
-    metrics = _metrics(prepared, fitted, balanced=balanced)
+    metrics = metrics_of(prepared, fitted, balanced=balanced)
     summary = fitted.audit.summary()
     _save_model(prepared, fitted, plan.recipe, columns, folder.path)
     folder.write("labels.csv", fitted.audit.to_csv())
     folder.write_json("summary.json", summary)
     folder.write_json(SOURCE, source_of(request.data, labels=request.labels, column=label))
-    facts = [*_facts(prepared, plan.recipe), *_spent(plan, time.perf_counter() - start)]
-    findings = _findings(prepared, fitted, metrics, facts, Path(data).name, truth=_path(truth))
+    facts = [*facts_of(prepared, plan.recipe), *spent(plan, time.perf_counter() - start)]
+    command = command_of(fit, Path(data), given)
+    findings = findings_of(prepared, fitted, metrics, facts, title=Path(data).name, command=command, truth=true)
     folder.write("report.html", fit_page(findings))
     folder.finish(metrics)
     return FitResult(folder.path, metrics, summary)
@@ -271,77 +272,6 @@ def _check_loss(loss: str, prepared: Prepared) -> None:
         raise ValueError(f"loss {loss} needs settings that only you know; give a FILE.py:Loss that makes it") from None
 
 
-def _facts(prepared: Prepared, recipe: TrainingRecipe) -> list[tuple[str, str]]:
-    """What was read, and what is made of it."""
-    own, training, validation = prepared.own, len(prepared.training.labels), len(prepared.validation.labels)
-    held = "checked" if prepared.validation.index.min() < 0 or len(prepared.trusted) else "held out"
-    facts = [
-        ("Data", f"{len(own.ids):,} rows ({own.kind}), {len(prepared.class_names):,} classes"),
-        ("Split", f"{training:,} to train on, {validation:,} {held} to choose by"),
-    ]
-    if isinstance(prepared.transform, TableFeatures):
-        uses = prepared.transform.columns
-        for kind in dict.fromkeys(use.kind for use in uses):
-            named = [f"{use.name} ({use.why})" if kind == "dropped" else use.name for use in uses if use.kind == kind]
-            facts.append((f"{kind.capitalize()} columns", ", ".join(named)))
-    shape = " x ".join(str(size) for size in prepared.training.inputs.shape[1:])
-    facts.append(("Model", f"{recipe.model.label}, on inputs of {shape}, batches of {recipe.batch_size}"))
-    return facts
-
-
-def _announced(plan: Plan, limit: float | None, folds: int) -> tuple[str, str]:
-    trained = f"{len(plan.candidates)} candidate{'s' if len(plan.candidates) > 1 else ''}"
-    more = [*(["once more without the flagged rows"] if plan.refine else []), *([f"{folds} folds"] if folds else [])]
-    budget = "" if limit is None else f" of a budget of {_minutes(limit)}"
-    also = f", then {' and '.join(more)}" if more else ""
-    return "Plan", f"{trained} for {plan.epochs} epochs each{also}, about {_minutes(plan.seconds)}{budget}"
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.1f} min" if seconds >= 90 else f"{seconds:.0f} s"
-
-
-def _spent(plan: Plan, seconds: float) -> list[tuple[str, str]]:
-    return [("Time", f"{_minutes(seconds)}, estimated {_minutes(plan.seconds)}"), ("Epochs", str(plan.epochs))]
-
-
-def _metrics(prepared: Prepared, fitted: Fitted, *, balanced: bool) -> dict[str, Any]:
-    """Of the model that is kept, on the validation labels; and all candidates."""
-    kept, validation = fitted.trained[fitted.chosen], prepared.validation
-    scores = classification_scores(kept.validation.argmax(1), validation.labels, len(prepared.class_names))
-    tested = {} if kept.test_accuracy is None else dict(zip(_TEST, kept.test_accuracy, strict=True))
-    return {
-        "loss": fitted.names[fitted.chosen],
-        "best_epoch": kept.best_epoch,
-        "selected_by": "balanced_accuracy" if balanced else "accuracy",
-        "validation_samples": len(validation.labels),
-        "validation_accuracy": scores.accuracy,
-        "balanced_accuracy": scores.balanced_accuracy,
-        "macro_f1": scores.macro_f1,
-        "recall_per_class": dict(zip(prepared.class_names, scores.recall_per_class, strict=True)),
-        **tested,
-        "candidates": [
-            {name: value for name, value in candidate._asdict().items() if name != "history"}
-            for candidate in _candidates(fitted)
-        ],
-        "reasons": fitted.reasons,
-    }
-
-
-def _candidates(fitted: Fitted) -> list[Candidate]:
-    return [
-        Candidate(
-            name,
-            score.accuracy,
-            score.standard_error,
-            trained.best_epoch,
-            trained.history,
-            *(trained.test_accuracy or (None, None)),
-        )
-        for name, trained, score in zip(fitted.names, fitted.trained, fitted.scores, strict=True)
-    ]
-
-
 def _save_model(prepared: Prepared, fitted: Fitted, recipe: TrainingRecipe, columns: Columns, path: Path) -> None:
     shape, kept = tuple(prepared.training.inputs.shape[1:]), fitted.trained[fitted.chosen]
     images = prepared.training.inputs if prepared.own.kind == "image" else None
@@ -350,49 +280,3 @@ def _save_model(prepared: Prepared, fitted: Fitted, recipe: TrainingRecipe, colu
     SavedModel(prepared.own.kind, columns, prepared.class_names, shape, recipe.model, prepared.transform, network).save(
         path
     )
-
-
-def _findings(
-    prepared: Prepared,
-    fitted: Fitted,
-    metrics: dict[str, Any],
-    facts: list[tuple[str, str]],
-    title: str,
-    *,
-    truth: Path | None,
-) -> FitFindings:
-    """What the report says."""
-    true = None
-    if truth is not None:
-        names = {name: number for number, name in enumerate(prepared.class_names)}
-        true = np.array([names.get(label, -1) for label in read_labels(truth, "true_label", few=True).labels])
-        if len(true) != len(prepared.given):
-            raise ValueError(f"truth must have a row for each of {len(prepared.given):,} rows, got {len(true):,}")
-    return FitFindings(
-        title=title,
-        command=f"labelnoise fit {shlex.quote(title)}",
-        audit=fitted.audit,
-        ids=prepared.own.ids,
-        show=lambda row: _shown(prepared.own, row),
-        candidates=_candidates(fitted),
-        chosen=fitted.chosen,
-        reasons=fitted.reasons,
-        metrics=metrics,
-        facts=facts,
-        environment=environment(),
-        truth=true,
-    )
-
-
-def _shown(own: OwnData, row: int) -> Shown:
-    """A row as a person sees it."""
-    inputs: Any = own.inputs
-    if own.kind == "text":
-        return Shown(None, inputs[row])
-    if own.kind == "image":
-        is_file = isinstance(inputs, tuple)
-        return Shown(decode_images([inputs[row]], size=_THUMBNAIL, channels=3)[0] if is_file else inputs[row], "")
-    if own.kind == "table":
-        values = inputs.slice(row, 1).to_pylist()[0]
-        return Shown(None, "\n".join(f"{name}: {value}" for name, value in values.items()))
-    return Shown(None, ", ".join(f"{value:.3g}" for value in inputs[row, :_FEATURES_SHOWN].tolist()))

@@ -1,0 +1,162 @@
+"""What a fit says of itself: before it starts, in its metrics, and in its report."""
+
+import inspect
+import shlex
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labelnoise.datasets._own import OwnData
+from labelnoise.datasets._own_images import decode_images
+from labelnoise.datasets._table_file import read_labels
+from labelnoise.features import TableFeatures
+from labelnoise.fitting import Fitted, Plan, Prepared, TrainingRecipe
+from labelnoise.metrics import classification_scores
+from labelnoise.reports import Candidate, FitFindings, Shown
+from labelnoise.runs import environment
+
+_THUMBNAIL = 128  # pixels
+_FEATURES_SHOWN = 12
+_TEST = ("test_accuracy_best", "test_accuracy_last")
+_NO_PART_OF_THE_COMMAND = ("data", "tell")
+
+
+def facts_of(prepared: Prepared, recipe: TrainingRecipe) -> list[tuple[str, str]]:
+    """What was read, and what is made of it."""
+    own, training, validation = prepared.own, len(prepared.training.labels), len(prepared.validation.labels)
+    held = "checked" if prepared.validation.index.min() < 0 or len(prepared.trusted) else "held out"
+    facts = [
+        ("Data", f"{len(own.ids):,} rows ({own.kind}), {len(prepared.class_names):,} classes"),
+        ("Split", f"{training:,} to train on, {validation:,} {held} to choose by"),
+    ]
+    if isinstance(prepared.transform, TableFeatures):
+        uses = prepared.transform.columns
+        for kind in dict.fromkeys(use.kind for use in uses):
+            named = [f"{use.name} ({use.why})" if kind == "dropped" else use.name for use in uses if use.kind == kind]
+            facts.append((f"{kind.capitalize()} columns", ", ".join(named)))
+    shape = " x ".join(str(size) for size in prepared.training.inputs.shape[1:])
+    facts.append(("Model", f"{recipe.model.label}, on inputs of {shape}, batches of {recipe.batch_size}"))
+    return facts
+
+
+def announced(plan: Plan, limit: float | None, folds: int) -> tuple[str, str]:
+    trained = f"{len(plan.candidates)} candidate{'s' if len(plan.candidates) > 1 else ''}"
+    more = [*(["once more without the flagged rows"] if plan.refine else []), *([f"{folds} folds"] if folds else [])]
+    budget = "" if limit is None else f" of a budget of {_minutes(limit)}"
+    also = f", then {' and '.join(more)}" if more else ""
+    return "Plan", f"{trained} for {plan.epochs} epochs each{also}, about {_minutes(plan.seconds)}{budget}"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.1f} min" if seconds >= 90 else f"{seconds:.0f} s"
+
+
+def spent(plan: Plan, seconds: float) -> list[tuple[str, str]]:
+    return [("Time", f"{_minutes(seconds)}, estimated {_minutes(plan.seconds)}"), ("Epochs", str(plan.epochs))]
+
+
+def metrics_of(prepared: Prepared, fitted: Fitted, *, balanced: bool) -> dict[str, Any]:
+    """Of the model that is kept, on the validation labels; and all candidates."""
+    kept, validation = fitted.trained[fitted.chosen], prepared.validation
+    scores = classification_scores(kept.validation.argmax(1), validation.labels, len(prepared.class_names))
+    tested = {} if kept.test_accuracy is None else dict(zip(_TEST, kept.test_accuracy, strict=True))
+    return {
+        "loss": fitted.names[fitted.chosen],
+        "best_epoch": kept.best_epoch,
+        "selected_by": "balanced_accuracy" if balanced else "accuracy",
+        "validation_samples": len(validation.labels),
+        "validation_accuracy": scores.accuracy,
+        "balanced_accuracy": scores.balanced_accuracy,
+        "macro_f1": scores.macro_f1,
+        "recall_per_class": dict(zip(prepared.class_names, scores.recall_per_class, strict=True)),
+        **tested,
+        "candidates": [
+            {name: value for name, value in candidate._asdict().items() if name != "history"}
+            for candidate in _candidates(fitted)
+        ],
+        "reasons": fitted.reasons,
+    }
+
+
+def _candidates(fitted: Fitted) -> list[Candidate]:
+    return [
+        Candidate(
+            name,
+            score.accuracy,
+            score.standard_error,
+            trained.best_epoch,
+            trained.history,
+            *(trained.test_accuracy or (None, None)),
+        )
+        for name, trained, score in zip(fitted.names, fitted.trained, fitted.scores, strict=True)
+    ]
+
+
+def read_truth(truth: Path, prepared: Prepared) -> np.ndarray:
+    """The true classes of all rows, -1 for one that no row has been given."""
+    names = {name: number for number, name in enumerate(prepared.class_names)}
+    true = np.array([names.get(label, -1) for label in read_labels(truth, "true_label", few=True).labels])
+    if len(true) != len(prepared.given):
+        raise ValueError(f"truth must have a row for each of {len(prepared.given):,} rows, got {len(true):,}")
+    return true
+
+
+def command_of(function: Callable[..., Any], data: Path, given: Mapping[str, Any]) -> str:
+    """The command line of a call of ``function``: the arguments that are not their defaults."""
+    words = ["labelnoise", function.__name__, str(data)]
+    for name, parameter in inspect.signature(function).parameters.items():
+        value, option = given[name], f"--{name.replace('_', '-')}"
+        if name in _NO_PART_OF_THE_COMMAND or value == parameter.default:
+            continue
+        if name == "balanced":
+            words += ["--select", "balanced"]
+        elif isinstance(value, bool):
+            words.append(option if value else f"--no-{name}")
+        else:
+            words += [
+                word for part in (value if isinstance(value, list | tuple) else [value]) for word in (option, str(part))
+            ]
+    return shlex.join(words)
+
+
+def findings_of(
+    prepared: Prepared,
+    fitted: Fitted,
+    metrics: dict[str, Any],
+    facts: list[tuple[str, str]],
+    *,
+    title: str,
+    command: str,
+    truth: np.ndarray | None,
+) -> FitFindings:
+    """What the report says."""
+    return FitFindings(
+        title=title,
+        command=command,
+        audit=fitted.audit,
+        ids=prepared.own.ids,
+        show=lambda row: _shown(prepared.own, row),
+        candidates=_candidates(fitted),
+        chosen=fitted.chosen,
+        reasons=fitted.reasons,
+        metrics=metrics,
+        facts=facts,
+        environment=environment(),
+        truth=truth,
+    )
+
+
+def _shown(own: OwnData, row: int) -> Shown:
+    """A row as a person sees it."""
+    inputs: Any = own.inputs
+    if own.kind == "text":
+        return Shown(None, inputs[row])
+    if own.kind == "image":
+        is_file = isinstance(inputs, tuple)
+        return Shown(decode_images([inputs[row]], size=_THUMBNAIL, channels=3)[0] if is_file else inputs[row], "")
+    if own.kind == "table":
+        values = inputs.slice(row, 1).to_pylist()[0]
+        return Shown(None, "\n".join(f"{name}: {value}" for name, value in values.items()))
+    return Shown(None, ", ".join(f"{value:.3g}" for value in inputs[row, :_FEATURES_SHOWN].tolist()))

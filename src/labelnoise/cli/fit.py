@@ -47,7 +47,10 @@ def fit(
             "--refine/--no-refine", help="Train again without the flagged rows.", show_default="if the budget allows"
         ),
     ] = None,
-    folds: Annotated[int, typer.Option(help="Audit by so many folds; 0: by the one run.")] = 0,
+    folds: Annotated[
+        int | None,
+        typer.Option(help="Audit by so many folds; 0: by the one run.", show_default="5 below 500 rows, else 0"),
+    ] = None,
     select: Annotated[Select, typer.Option(help="balanced: every class counts the same.")] = Select.accuracy,
     assume: Annotated[Assume, typer.Option(help="Whether noise depends on the class or on the sample.")] = Assume.auto,
     max_false_flags: Annotated[
@@ -67,6 +70,7 @@ def fit(
     from labelnoise.tasks import fit as task
 
     with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
         warnings.simplefilter("always", AuditWarning)
         found = task(
             data,

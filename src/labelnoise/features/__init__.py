@@ -8,8 +8,9 @@ from labelnoise.features.lsa import Lsa
 from labelnoise.features.standard import Standard
 from labelnoise.features.table import TableFeatures
 from labelnoise.features.tfidf import Tfidf
+from labelnoise.features.tokens import Tokens
 
-__all__ = ["Lsa", "Standard", "TableFeatures", "Tfidf", "build"]
+__all__ = ["Lsa", "Standard", "TableFeatures", "Tfidf", "Tokens", "build"]
 
 REGISTRY: dict[str, Callable[..., Lsa | Tfidf]] = {"lsa": Lsa, "tfidf": Tfidf}
 

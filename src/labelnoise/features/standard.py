@@ -18,14 +18,17 @@ class Standard:
         tensor([[2., 0.]])
 
     Raises:
-        ValueError: rows of another width than those it was fitted to.
+        ValueError: nothing but constant columns; rows of another width than those it was fitted to.
     """
 
     def fit(self, inputs: Float[Tensor, "n d"]) -> "Standard":
         """Learn mean and deviation, from training rows only; a constant column has the deviation 1."""
         wide = inputs.double()
         self._mean, deviation = wide.mean(0), wide.std(0, correction=0)
-        self._scale = torch.where(inputs.amin(0) == inputs.amax(0), 1.0, deviation)
+        constant = inputs.amin(0) == inputs.amax(0)
+        if constant.all():
+            raise ValueError(f"features must have a column that is not constant, got {len(constant)} that are")
+        self._scale = torch.where(constant, 1.0, deviation)
         return self
 
     def transform(self, inputs: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
@@ -42,5 +45,5 @@ class Standard:
     def from_state(cls, state: dict[str, Any]) -> "Standard":
         """The transform that :meth:`state` was taken from."""
         standard = cls()
-        standard._mean, standard._scale = (torch.tensor(state[name]).double() for name in ("mean", "scale"))
+        standard._mean, standard._scale = (torch.tensor(state[name], dtype=torch.float64) for name in ("mean", "scale"))
         return standard

@@ -30,6 +30,8 @@ class Request(NamedTuple):
     trusted: Path | None = None
     image_size: int = 32
     seed: int = 0
+    encoder: Path | None = None
+    """Folder of a pretrained text encoder."""
     cache: Path | None = None
     """Folder for decoded images; in memory without."""
 
@@ -85,7 +87,7 @@ def prepare(request: Request) -> Prepared:
         rows, held_out = split_validation(
             given, fraction=validation_fraction(len(given)), generator=child_generator(request.seed, "split")
         )
-    transform = fit_transform(own, request.columns, rows, image_size=request.image_size)
+    transform = fit_transform(own, request.columns, rows, image_size=request.image_size, encoder=request.encoder)
     order = torch.cat([rows, held_out])
     inputs = _transformed(transform, own, order, _cache(request, "data"))
     whole = Batch(inputs, given[order], order)
@@ -118,6 +120,13 @@ def _apply(
     return torch.tensor(sorted(decisions))
 
 
+def read_other(path: Path, columns: Columns) -> OwnData:
+    """A test set, or checked rows; one file holds them and their labels."""
+    if path.suffix.lower() == ".npy":
+        raise ValueError(f"{path} has no labels beside it; give an .npz with features and labels")
+    return read_own(path, columns, few=True)
+
+
 def _other(
     request: Request,
     part: Literal["test", "trusted"],
@@ -127,12 +136,15 @@ def _other(
 ) -> Batch:
     """Samples of another file of the same kind."""
     path: Path = getattr(request, part)
-    other = read_own(path, request.columns, few=True)
+    other = read_other(path, request.columns)
     if other.kind != own.kind:
         raise ValueError(f"{path} must hold data of the kind {own.kind}, as {request.data}, got {other.kind}")
     assert other.labels is not None
     labels = _numbers(path, other.labels, class_names)
-    inputs = _transformed(transform, other, torch.arange(len(labels)), _cache(request, part))
+    try:
+        inputs = _transformed(transform, other, torch.arange(len(labels)), _cache(request, part))
+    except ValueError as error:
+        raise ValueError(f"{path} does not fit {request.data}: {error}") from None
     return Batch(inputs, labels, torch.full_like(labels, _NO_ROW))
 
 

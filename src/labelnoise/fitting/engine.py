@@ -97,7 +97,7 @@ def fit_candidates(
     if plan.refine and not learned.any():
         reasons.append("No label is flagged, so nothing was trained again.")
     elif plan.refine and learned.all():
-        reasons.append("Every label is flagged, so there was nothing to train again with.")
+        reasons.append("Every label is flagged, which says more of the model than of the labels.")
     elif plan.refine:
         (refined,) = run([Job(REFINED, losses[chosen], leave_out=flagged)])
         if isinstance(refined, str):

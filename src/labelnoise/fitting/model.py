@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from labelnoise import _files
 from labelnoise._plugin import is_plugin
 from labelnoise.datasets._own import Columns, OwnData
-from labelnoise.fitting.recipe import build_network
+from labelnoise.features import Tokens
+from labelnoise.fitting.recipe import ENCODER, build_network
 from labelnoise.fitting.transform import Transform, load_transform
-from labelnoise.models import Normalize
+from labelnoise.models import Normalize, TextEncoder
 from labelnoise.runs import Part
 from labelnoise.training import open_fabric, predict
 
@@ -43,9 +44,13 @@ class SavedModel(NamedTuple):
             "columns": self.columns._replace(root=None),  # a path would not hold elsewhere
             "class_names": self.class_names,
             "input_shape": self.input_shape,
-            "model": self.model.model_dump(mode="json"),
-            "transform": self.transform.state(),
+            "model": {name: value for name, value in self.model.model_dump(mode="json").items() if name != "folder"},
+            "transform": _state(self.transform),
         }
+        if isinstance(self.transform, Tokens) and isinstance(self.network, TextEncoder):
+            (folder / ENCODER).mkdir(exist_ok=True)
+            self.transform.save(folder / ENCODER)
+            self.network.save_config(folder / ENCODER)
         for name, content in ((WEIGHTS, safetensors_bytes(weights)), (CONFIG, json.dumps(config, indent=1).encode())):
             with _files.replacing(folder / name) as file:
                 file.write(content)
@@ -65,6 +70,11 @@ class SavedModel(NamedTuple):
         return torch.cat(parts)
 
 
+def _state(transform: Transform) -> dict[str, Any]:
+    """What the config keeps of it; a tokenizer has files of its own beside."""
+    return {"max_length": transform.max_length} if isinstance(transform, Tokens) else transform.state()
+
+
 def load_model(folder: Path, *, model: str | None = None) -> SavedModel:
     """What :meth:`SavedModel.save` wrote.
 
@@ -81,14 +91,18 @@ def load_model(folder: Path, *, model: str | None = None) -> SavedModel:
         part = Part(**config["model"])
         columns = Columns._make(tuple(part) if isinstance(part, list) else part for part in config["columns"])
         kind, class_names, shape = config["kind"], tuple(config["class_names"]), tuple(config["input_shape"])
-        transform = load_transform(kind, config["transform"])
+        is_encoder, state = part.name == ENCODER, config["transform"]
+        transform = Tokens(folder / ENCODER, **state) if is_encoder else load_transform(kind, state)
     except OSError as error:
         raise ValueError(f"{folder} holds no fitted model: {error.strerror or error}") from None
     except Exception as error:  # JSON, a key, a type: the file is not what was written
         raise ValueError(f"{folder} holds a damaged model: {type(error).__name__}: {error}") from None
     if is_plugin(part.name) and model is None:
         raise ValueError(f"the network of {folder} is your own; give --model {part.name} to run its code")
-    network = build_network(part if model is None else Part(name=model), shape, len(class_names))
+    if is_encoder:
+        network = TextEncoder.from_config(folder / ENCODER, num_classes=len(class_names), **part.settings)
+    else:
+        network = build_network(part if model is None else Part(name=model), shape, len(class_names))
     if kind == "image":
         network = nn.Sequential(Normalize([0.0] * shape[0], [1.0] * shape[0]), network)
     try:

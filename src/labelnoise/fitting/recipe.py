@@ -1,6 +1,7 @@
 """How a network is trained on data of each kind, where the user does not say."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import nn
 
 from labelnoise import _registry, models, objectives
 from labelnoise._plugin import is_plugin, load_plugin
-from labelnoise.models import Normalize
+from labelnoise.models import Normalize, TextEncoder
 from labelnoise.objectives import Objective, Stateless
 from labelnoise.runs import Part
 from labelnoise.training import Precision, seeded
@@ -20,6 +21,9 @@ _STEPS = {_SMALL_BATCH: 6000, _BATCH: 3000}
 _LEAST_EPOCHS, _MOST_EPOCHS = 15, 100
 _LEARNING_RATE = 1e-3
 _CONVOLUTIONAL_RATE = 3e-3
+_ENCODER_RATE, _ENCODER_EPOCHS = 5e-5, 4
+ENCODER = "encoder"
+"""The model's name where it is a pretrained one, from a folder."""
 _SMALL_RESNET = Part.model_validate({"name": "resnet", "depth": 8, "width": 16})
 _MLP = Part.model_validate({"name": "mlp", "hidden": (256,)})
 _CROP = Part.model_validate({"name": "crop", "padding": 4})
@@ -61,6 +65,12 @@ def default_recipe(kind: str, model: str, *, samples: int, device: str) -> Train
     )
 
 
+def encoder_recipe(folder: Path, pad_id: int) -> TrainingRecipe:
+    """For a pretrained text encoder: the rate, batch and few epochs of Devlin et al. 2019 (arXiv 1810.04805, A.3)."""
+    model = Part.model_validate({"name": ENCODER, "folder": str(folder), "pad_id": pad_id})
+    return TrainingRecipe(model=model, batch_size=_SMALL_BATCH, learning_rate=_ENCODER_RATE)
+
+
 def _gains_by_bfloat16(device: str) -> bool:
     """Whether convolutions are faster in it; without such instructions a CPU emulates it, many times slower."""
     if device == "cpu":
@@ -74,6 +84,8 @@ def default_epochs(samples: int, recipe: TrainingRecipe) -> int:
     >>> default_epochs(13_500, TrainingRecipe(model=Part(name="mlp"), batch_size=128, learning_rate=0.001))
     29
     """
+    if recipe.model.name == ENCODER:
+        return _ENCODER_EPOCHS
     steps = math.ceil(samples / recipe.batch_size)
     return min(max(math.ceil(_STEPS[recipe.batch_size] / steps), _LEAST_EPOCHS), _MOST_EPOCHS)
 
@@ -83,16 +95,33 @@ def build_network(
 ) -> nn.Module:
     """The network, sized for the data; before ``images``, which are uint8, the layer that normalises them."""
     with seeded(seed, "weights"):
-        if is_plugin(model.name):
-            network = load_plugin(model.name).value(input_shape=input_shape, num_classes=num_classes)
-            if not isinstance(network, nn.Module):
-                raise ValueError(f"model {model.name} must return a torch.nn.Module, got {type(network).__name__}")
+        if model.name == ENCODER:
+            settings = model.settings
+            network = TextEncoder.load(settings["folder"], num_classes=num_classes, pad_id=settings["pad_id"])
+        elif is_plugin(model.name):
+            network = _own_network(model.name, input_shape, num_classes)
         else:
             network = models.build(model.name, input_shape=input_shape, num_classes=num_classes, **model.settings)
     if images is not None:
         network = nn.Sequential(Normalize.fit(images), network)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
+
+
+def _own_network(name: str, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    """What the user's factory returns, tried on two samples."""
+    factory = load_plugin(name).value
+    try:
+        network = factory(input_shape=input_shape, num_classes=num_classes)
+        if not isinstance(network, nn.Module):
+            raise TypeError(f"it must return a torch.nn.Module, got {type(network).__name__}")
+        with torch.no_grad():
+            shape = tuple(network.eval()(torch.zeros(2, *input_shape)).shape)
+        if shape != (2, num_classes):
+            raise TypeError(f"logits must be of shape (n, {num_classes}), got {shape} for n = 2")
+    except Exception as error:  # it is the user's code
+        raise ValueError(f"model {name} cannot be used: {type(error).__name__}: {error}") from None
+    return network.train()
 
 
 def build_objective(loss: Part, *, epochs: int, num_samples: int, class_names: tuple[str, ...]) -> Objective:

@@ -6,13 +6,14 @@ from typing import Any
 from torch import nn
 
 from labelnoise import _registry
+from labelnoise.models.encoder import TextEncoder
 from labelnoise.models.lenet import LeNet
 from labelnoise.models.mlp import MLP
 from labelnoise.models.normalize import Normalize
 from labelnoise.models.resnet import resnet18, resnet34
 from labelnoise.models.small_resnet import small_resnet
 
-__all__ = ["MLP", "LeNet", "Normalize", "build", "names", "resnet18", "resnet34", "small_resnet"]
+__all__ = ["MLP", "LeNet", "Normalize", "TextEncoder", "build", "names", "resnet18", "resnet34", "small_resnet"]
 
 REGISTRY: dict[str, Callable[..., nn.Module]] = {
     "lenet": LeNet,

@@ -1,9 +1,10 @@
 """The folder of a fit: the only code that knows what lies where in it.
 
-plan.json            settings and plan, written before the start
+plan.json            the settings, written first; then the plan, before anything is trained
 work/                decoded images, and of each training its checkpoint or result; gone when all is done
 model.safetensors    the weights that are kept
 config.json          what a prediction needs beside them
+encoder/             of a pretrained text encoder, its tokenizer and settings
 labels.csv           a row a sample: is its label wrong?
 summary.json         how many are
 source.json          where the data lie, for ``labelnoise review``
@@ -20,6 +21,7 @@ from typing import Any
 from labelnoise import _files
 
 _PLAN, _FINISHED = "plan.json", "metrics.json"
+_RESULTS = ("report.html", "labels.csv", "summary.json", "source.json", "config.json", "model.safetensors")
 
 
 class FitFolder:
@@ -32,7 +34,8 @@ class FitFolder:
     @property
     def is_finished(self) -> bool:
         """Whether there is nothing left to do."""
-        return (self.path / _FINISHED).exists()
+        begun = self._read_plan()
+        return begun is not None and begun["plan"] is not None and (self.path / _FINISHED).exists()
 
     def open(self, settings: dict[str, Any], *, overwrite: bool) -> dict[str, Any] | None:
         """Make the folder ready for a fit of these settings; returns the plan of one that has been begun.
@@ -47,29 +50,36 @@ class FitFolder:
             raise ValueError(f"out must be a folder that can be written, got {self.path}: {error.strerror}") from None
         settings = json.loads(json.dumps(settings))
         begun = self._read_plan()
-        if begun is not None and begun["settings"] == settings:
-            return begun["plan"]
         if begun is None and any(self.path.iterdir()):
             raise ValueError(f"out must be a new folder or one of a fit, got {self.path}, which holds something else")
-        if begun is not None:
-            if not overwrite:
+        if begun is not None and begun["settings"] != settings:
+            if begun["plan"] is not None and not overwrite:
                 different = ", ".join(sorted(key for key in settings if settings[key] != begun["settings"].get(key)))
                 raise ValueError(
                     f"{self.path} holds a fit with other settings ({different or 'of another version'}); "
                     "give another folder, or overwrite it (--overwrite)"
                 )
-            self._empty()
-        self.work.mkdir(exist_ok=True)
-        return None
+            self._drop_work()
+            begun = None
+        if begun is None:  # from here on the folder is known as ours, wherever an error or a kill comes
+            self.write_json(_PLAN, {"settings": settings, "plan": None})
+        if self.is_finished:
+            self._drop_work()
+        else:
+            self.work.mkdir(exist_ok=True)
+        return begun and begun["plan"]
 
     def begin(self, settings: dict[str, Any], plan: dict[str, Any]) -> None:
-        """Write down what is going to be done."""
+        """Write down what is going to be done; results of a fit that is overwritten stay until then."""
+        for name in (_FINISHED, *_RESULTS):
+            (self.path / name).unlink(missing_ok=True)
+        shutil.rmtree(self.path / "encoder", ignore_errors=True)
         self.write_json(_PLAN, {"settings": settings, "plan": plan})
 
     def finish(self, metrics: dict[str, Any]) -> None:
         """Mark the end, and drop what was only needed on the way."""
         self.write_json(_FINISHED, metrics)
-        shutil.rmtree(self.work, ignore_errors=True)
+        self._drop_work()
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Put ``content`` into a file."""
@@ -86,14 +96,12 @@ class FitFolder:
 
     def _read_plan(self) -> dict[str, Any] | None:
         try:
-            return self.read_json(_PLAN)
+            begun = self.read_json(_PLAN)
+            return {"settings": dict(begun["settings"]), "plan": begun["plan"]}
         except FileNotFoundError:
             return None
-        except ValueError:
-            raise ValueError(f"{self.path / _PLAN} is damaged; remove {self.path} to start anew") from None
+        except (ValueError, TypeError, KeyError):
+            raise ValueError(f"{self.path / _PLAN} is no plan of a fit; give another folder, or remove it") from None
 
-    def _empty(self) -> None:
-        """The end first, so that a kill leaves a fit that is not finished; nothing but what a fit writes."""
-        (self.path / _FINISHED).unlink(missing_ok=True)
+    def _drop_work(self) -> None:
         shutil.rmtree(self.work, ignore_errors=True)
-        (self.path / _PLAN).unlink()

@@ -10,8 +10,9 @@ import torch
 
 from labelnoise import _registry, objectives
 from labelnoise._plugin import is_plugin, load_plugin
-from labelnoise.audit.readings import Assume
+from labelnoise.audit.readings import ASSUMPTIONS, Assume
 from labelnoise.datasets._own import Columns, read_own
+from labelnoise.features import Tokens
 from labelnoise.fitting import (
     CANDIDATES,
     Fitted,
@@ -24,10 +25,12 @@ from labelnoise.fitting import (
     build_network,
     build_objective,
     default_recipe,
+    encoder_recipe,
     fit_candidates,
     make_plan,
     parse_budget,
     prepare,
+    read_other,
 )
 from labelnoise.reports import fit_page
 from labelnoise.runs import FitFolder, Part
@@ -43,6 +46,10 @@ from labelnoise.tasks._fit_findings import (
 )
 from labelnoise.testing import check_loss
 from labelnoise.training import open_progress
+
+_SIZES = 8, 1024  # of images: below, no network has layers for them; above, a mini-batch takes gigabytes
+
+_FOLDS, _FEW_ROWS = 5, 500  # a run on few rows takes few steps before its best epoch, and its trajectory says little
 
 
 class FitResult(NamedTuple):
@@ -76,7 +83,7 @@ def fit(
     budget: str | None = None,
     epochs: int | None = None,
     refine: bool | None = None,
-    folds: int = 0,
+    folds: int | None = None,
     balanced: bool = False,
     assume: Assume = "auto",
     max_false_flags: float | None = None,
@@ -107,15 +114,16 @@ def fit(
             noisy validation.
         truth: CSV with a column ``true_label``, as ``labelnoise noise`` writes it, for scores in the report only.
         model: a registered network, the user's own ``FILE.py:factory`` or ``module:factory``, called as
-            ``factory(input_shape=.., num_classes=..)``, or ``"auto"``: an MLP, or for images a ResNet-8 on a CPU and a
-            ResNet-18 elsewhere.
+            ``factory(input_shape=.., num_classes=..)``; for texts the folder of a transformers encoder (extra ``[hf]``,
+            safetensors only); or ``"auto"``: an MLP, or for images a ResNet-8 on a CPU and a ResNet-18 elsewhere.
         loss: ``"auto"`` chooses among ``gce``, ``cce`` and ``pruned_gce`` by noisy validation; or any registered loss,
             or the user's own ``FILE.py:Loss``, a module like ``nn.CrossEntropyLoss``.
         budget: such as ``"10m"``, the default on a CPU, or ``"none"``: how long it may take; it decides on epochs and
             candidates.
         epochs: of each training, whatever the budget says of them.
         refine: train again without the flagged rows, and keep the better of the two; ``None`` if the budget allows.
-        folds: audit by so many-fold cross-validation of the chosen loss; 0 for by its one run.
+        folds: audit by so many-fold cross-validation of the chosen loss; 0 for by its one run; ``None`` for 5 where
+            there are fewer than 500 rows, whose one run is too short to tell much, else 0.
         balanced: choose by the mean recall of the classes instead of the accuracy.
         assume, max_false_flags: as of :func:`labelnoise.audit.audit_labels`.
         image_size: side in pixels that image files are brought to.
@@ -143,13 +151,28 @@ def fit(
     workers = workers if device == "cpu" else 1
     candidates = CANDIDATES if loss == "auto" else (Part(name=loss),)
     limit = parse_budget(budget or ("10m" if device == "cpu" else "none"))
-    for name, value, least in (("epochs", epochs, 1), ("folds", folds, 0), ("workers", workers, 1)):
-        if value is not None and (value < least or (name, value) == ("folds", 1)):
-            raise ValueError(f"{name} must be {'0 or 2 and more' if name == 'folds' else 'at least 1'}, got {value}")
+    for name, value in (("epochs", epochs), ("workers", workers)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    if folds is not None and (folds < 0 or folds == 1):
+        raise ValueError(f"folds must be 0 or at least 2, got {folds}")
+    if not _SIZES[0] <= image_size <= _SIZES[1]:
+        raise ValueError(f"image_size must be within {_SIZES} pixels, got {image_size}")
+    _registry.check_name("assume", assume, ASSUMPTIONS)
+    if max_false_flags is not None and not 0 <= max_false_flags < 1:
+        raise ValueError(f"max_false_flags must be a fraction within [0, 1), got {max_false_flags}")
     columns = Columns(label, text, image, _path(root), tuple(numeric), tuple(categorical), tuple(ignore), id)
     folder = FitFolder(Path(out))
     request = Request(
-        Path(data), columns, _path(labels), _path(test), _path(trusted), image_size, seed=seed, cache=folder.work
+        Path(data),
+        columns,
+        _path(labels),
+        _path(test),
+        _path(trusted),
+        image_size,
+        seed=seed,
+        encoder=Path(model) if Path(model).is_dir() else None,
+        cache=folder.work,
     )
     settings = _identity(request, truth=_path(truth)) | {
         "model": _code(model),
@@ -167,13 +190,15 @@ def fit(
     if folder.is_finished:
         tell(f"{out} holds this fit already: there is nothing to do.")
         return FitResult(folder.path, folder.read_json("metrics.json"), folder.read_json("summary.json"))
+    prepare.cache_clear()  # the files may have changed since they were prepared
     prepared = prepare(request)
+    folds = _folds(folds, len(prepared.given) - len(prepared.trusted))
     true = None if truth is None else read_truth(Path(truth), prepared)
     _check_loss(loss, prepared)
     if begun is None:
         plan = make_plan(
             prepared,
-            default_recipe(prepared.own.kind, model, samples=len(prepared.training.labels), device=device),
+            _recipe(model, prepared, device),
             candidates,
             budget=limit,
             epochs=epochs,
@@ -215,10 +240,24 @@ def fit(
     return FitResult(folder.path, metrics, summary)
 
 
+def _recipe(model: str, prepared: Prepared, device: str) -> TrainingRecipe:
+    if isinstance(prepared.transform, Tokens):
+        return encoder_recipe(Path(model).absolute(), prepared.transform.pad_id)
+    return default_recipe(prepared.own.kind, model, samples=len(prepared.training.labels), device=device)
+
+
 def _device(device: str) -> str:
     if device != "auto":
         return device
     return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _folds(folds: int | None, rows: int) -> int:
+    if folds is None:
+        return _FOLDS if _FOLDS <= rows < _FEW_ROWS else 0
+    if folds > rows:
+        raise ValueError(f"folds must be at most {rows:,}, the rows that are to be audited, got {folds}")
+    return folds
 
 
 def _path(path: Path | str | None) -> Path | None:
@@ -226,7 +265,11 @@ def _path(path: Path | str | None) -> Path | None:
 
 
 def _code(name: str) -> list[str]:
-    """What a name stands for, in the identity of a fit: of the user's own code the source too."""
+    """What a name stands for, in the identity of a fit: the source of the user's own code, the files of a folder."""
+    if Path(name).is_dir():
+        return [
+            hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(Path(name).iterdir()) if path.is_file()
+        ]
     return [name, load_plugin(name).sha256] if is_plugin(name) else [name]
 
 
@@ -246,7 +289,7 @@ def _identity(request: Request, *, truth: Path | None) -> dict[str, Any]:
     own = read_own(request.data, request.columns, labels=request.labels)
     return {
         "data": own.checksum,
-        "test": content(request.test),
+        "test": None if request.test is None else read_other(request.test, request.columns).checksum,
         "trusted": content(request.trusted),
         "truth": content(truth),
         "columns": [list(part) if isinstance(part, tuple) else part for part in request.columns._replace(root=None)],
@@ -262,7 +305,7 @@ def _check_loss(loss: str, prepared: Prepared) -> None:
     if is_plugin(loss):
         try:
             check_loss(load_plugin(loss).value(reduction="none"), num_classes=max(len(prepared.class_names), 3))
-        except (AssertionError, TypeError) as error:
+        except Exception as error:  # it is the user's code
             raise ValueError(f"loss {loss} does not keep the contract of a loss: {error}") from None
         return
     _registry.check_name("loss", loss, ["auto", *objectives.names()])

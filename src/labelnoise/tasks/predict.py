@@ -44,7 +44,7 @@ def predict(
             written.
     """
     saved = load_model(Path(fitted), model=model)
-    columns = saved.columns._replace(label=None, root=None if root is None else Path(root))
+    columns = saved.columns._replace(label=None, id=None, root=None if root is None else Path(root))
     is_table = Path(data).suffix.lower() not in ("", ".npz", ".npy") and not Path(data).is_dir()
     own = read_own(Path(data), columns if is_table else type(columns)(), labelled=False)
     probabilities = saved.predict(own, device=device)

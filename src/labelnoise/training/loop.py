@@ -20,7 +20,7 @@ from torch.func import functional_call
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from labelnoise._types import Batch, TrainingRecord
+from labelnoise._types import Batch, SparseRows, TrainingRecord
 from labelnoise.objectives import Objective
 from labelnoise.training.checkpoint import load_checkpoint, save_checkpoint
 from labelnoise.training.record import Recorder
@@ -241,7 +241,7 @@ def evaluate(model: nn.Module, data: Batch, *, fabric: Fabric, balanced: bool = 
 
 
 @torch.no_grad()
-def predict(model: nn.Module, state: State, inputs: Tensor, *, fabric: Fabric) -> Float[Tensor, "n k"]:
+def predict(model: nn.Module, state: State, inputs: Tensor | SparseRows, *, fabric: Fabric) -> Float[Tensor, "n k"]:
     """Class probabilities under the weights ``state``, in eval mode; the model keeps its own weights and mode.
 
     >>> from labelnoise.training import open_fabric

@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+import torch
+from noisy_data import CLASSES, KINDS, features, image_folder, npy, table, texts, write_csv
+
+from labelnoise.datasets._own import Columns
+from labelnoise.fitting import Request, prepare
+from labelnoise.fitting.data import validation_fraction
+
+
+def request_of(data, **parts):
+    options = dict(data.options)
+    labels, size = options.pop("labels", None), options.pop("image_size", 32)
+    return Request(data.path, Columns(**options), labels, image_size=size, **parts)
+
+
+@pytest.fixture(autouse=True)
+def _fresh():
+    prepare.cache_clear()  # each test has files of its own, maybe under the name of another's
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_row_is_in_one_part_with_its_label(tmp_path, kind):
+    data = KINDS[kind](tmp_path)
+    prepared = prepare(request_of(data))
+    rows = torch.cat([prepared.training.index, prepared.validation.index])
+    assert sorted(rows.tolist()) == list(range(len(data.given)))
+    assert torch.equal(prepared.whole.index, rows)
+    assert len(prepared.validation.labels) == len(data.given) // 5
+    for part in (prepared.training, prepared.validation):
+        assert len(part.inputs) == len(part.labels)
+        assert [prepared.class_names[label] for label in part.labels] == data.given[part.index].tolist()
+        share = len(part.labels) / len(data.given)
+        for label, count in enumerate(torch.bincount(part.labels).tolist()):
+            assert abs(count - share * (data.given == CLASSES[label]).sum()) <= 1
+
+
+def test_small_data_hold_out_a_fifth_and_large_ones_a_tenth():
+    fractions = [validation_fraction(n) for n in (10, 10_000, 15_000, 20_000, 10**6)]
+    assert fractions == [0.2, 0.2, pytest.approx(2000 / 15_000), 0.1, 0.1]
+
+
+def test_another_seed_is_another_split(tmp_path):
+    data = table(tmp_path)
+    first, second = (prepare(request_of(data, seed=seed)).validation.index.tolist() for seed in (0, 1))
+    assert sorted(first) != sorted(second)
+
+
+def test_decoded_images_lie_in_the_cache_and_are_the_same(tmp_path):
+    data = image_folder(tmp_path)
+    plain = prepare(request_of(data))
+    cached = prepare(request_of(data, cache=tmp_path))
+    assert torch.equal(plain.training.inputs, cached.training.inputs)
+    assert (tmp_path / "data.uint8").stat().st_size == 80 * 8 * 8
+
+
+def test_a_test_set_comes_along_and_changes_nothing_else(tmp_path):
+    data, other = table(tmp_path), table(tmp_path, 40, name="test.csv", seed=5)
+    alone, tested = prepare(request_of(data)), prepare(request_of(data, test=other.path))
+    assert alone.test is None
+    assert tested.test.inputs.shape == (40, alone.training.inputs.shape[1])
+    assert (tested.test.index == -1).all()
+    assert torch.equal(alone.training.inputs, tested.training.inputs)
+
+
+def test_checked_rows_of_another_file_are_validation(tmp_path):
+    data, other = texts(tmp_path), texts(tmp_path, 30, name="checked.csv", wrong=0)
+    prepared = prepare(request_of(data, trusted=other.path))
+    assert len(prepared.training.labels) == 160
+    assert len(prepared.validation.labels) == 30
+    assert not len(prepared.trusted)
+    assert (prepared.validation.index == -1).all()
+
+
+def test_decisions_are_validation_with_the_label_that_was_decided(tmp_path):
+    data = table(tmp_path)
+    wrong = data.wrong.nonzero()[0][:5].tolist()
+    right = {row: CLASSES[row % 2] for row in wrong}
+    path = write_csv(tmp_path / "d.csv", ("index", "decision", "label"), [(r, "accept", y) for r, y in right.items()])
+    prepared = prepare(request_of(data, trusted=path))
+    assert prepared.trusted.tolist() == prepared.validation.index.tolist() == wrong
+    assert prepared.validation.labels.tolist() == [row % 2 for row in wrong]
+    assert prepared.own.labels == tuple(data.given)
+    assert len(prepared.training.labels) == 155
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([(160, "keep", "cat")], r"must decide on rows within \[0, 160\), got row 160"),
+        ([(1, "relabel", "dgo")], "did you mean 'dog'"),
+        ([(row, "keep", "cat") for row in range(160)], "must leave rows to train on"),
+    ],
+)
+def test_decisions_that_do_not_fit_are_refused(tmp_path, rows, message):
+    path = write_csv(tmp_path / "d.csv", ("index", "decision", "label"), rows)
+    with pytest.raises(ValueError, match=message):
+        prepare(request_of(table(tmp_path), trusted=path))
+
+
+def test_a_test_set_must_fit_and_say_which_file_does_not(tmp_path):
+    data = table(tmp_path)
+    unknown = write_csv(tmp_path / "unknown.csv", ("size", "colour", "label"), [(1, "red", "cow")])
+    with pytest.raises(ValueError, match=r"unknown.csv has the label 'cow', which the data never have"):
+        prepare(request_of(data, test=unknown))
+    lacking = write_csv(tmp_path / "lacking.csv", ("size", "label"), [(1, "cat")])
+    with pytest.raises(ValueError, match=r"lacking.csv does not fit .*table.csv: table must have one column colour"):
+        prepare(request_of(data, test=lacking))
+    with pytest.raises(ValueError, match=r"must hold data of the kind features, as .*, got image"):
+        prepare(request_of(features(tmp_path), test=image_folder(tmp_path).path))
+    arrays = npy(tmp_path)
+    with pytest.raises(ValueError, match=r"has no labels beside it; give an \.npz"):
+        prepare(request_of(arrays, test=arrays.path))
+
+
+def test_a_test_set_may_have_one_class_and_unseen_categories(tmp_path):
+    path = write_csv(tmp_path / "test.csv", ("size", "colour", "label"), [("", "mauve", "cat"), ("nan", "", "cat")])
+    test = prepare(request_of(table(tmp_path), test=path)).test
+    assert np.isfinite(test.inputs.numpy()).all()

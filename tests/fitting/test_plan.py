@@ -1,0 +1,82 @@
+import pytest
+import torch
+from noisy_data import features
+
+from labelnoise.fitting import CANDIDATES, Request, default_recipe, make_plan, parse_budget, plan, prepare
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    return prepare(Request(features(tmp_path).path))
+
+
+@pytest.fixture
+def planned(prepared, monkeypatch):
+    """A plan where an epoch takes a second."""
+    monkeypatch.setattr(plan, "_seconds_per_epoch", lambda *_: 1.0)
+    monkeypatch.setattr(plan, "default_epochs", lambda *_: 20)
+    recipe = default_recipe("features", "auto", samples=128, device="cpu")
+
+    def make(budget, **settings):
+        defaults = {"epochs": None, "refine": None, "folds": 0, "workers": 1}
+        made = make_plan(
+            prepared, recipe, CANDIDATES, budget=budget and float(budget), device="cpu", **(defaults | settings)
+        )
+        return len(made.candidates), made.epochs, made.refine, made.seconds
+
+    return make
+
+
+def test_without_a_budget_all_is_done(planned):
+    assert planned(None) == (4, 20, True, 100)
+    assert planned(1000) == (4, 20, True, 100)
+
+
+def test_a_small_budget_takes_epochs_then_candidates_then_the_refinement_and_then_epochs_again(planned):
+    assert planned(100) == (4, 16, True, 80)  # of a budget, a fifth is kept in reserve
+    assert planned(50) == (4, 8, True, 40)
+    assert planned(49) == (3, 9, True, 36)
+    assert planned(20) == (1, 8, True, 16)
+    assert planned(15) == (1, 12, False, 12)
+    assert planned(5) == (1, 4, False, 4)
+    assert planned(0.1) == (1, 1, False, 1)
+
+
+def test_the_candidates_that_stay_are_the_first(prepared):
+    recipe = default_recipe("features", "auto", samples=128, device="cpu")
+    made = make_plan(
+        prepared, recipe, CANDIDATES, budget=1e-9, epochs=None, refine=None, folds=0, workers=1, device="cpu"
+    )
+    assert made.candidates == CANDIDATES[:1]
+    assert made.seconds > 0
+
+
+def test_what_was_asked_for_stays(planned):
+    assert planned(50, epochs=20) == (1, 20, True, 40)
+    assert planned(5, refine=True) == (1, 2, True, 4)
+    assert planned(None, refine=False) == (4, 20, False, 80)
+    assert planned(1, epochs=20)[:2] == (1, 20)
+
+
+def test_workers_share_the_candidates_and_the_folds(planned):
+    assert planned(None, workers=2) == (4, 20, True, 20 * (2 + 1))
+    assert planned(None, workers=2, folds=5) == (4, 20, True, 20 * (2 + 1 + 3))
+
+
+def test_the_timing_leaves_the_random_numbers_of_the_caller_alone(prepared):
+    torch.manual_seed(3)
+    expected = torch.rand(3)
+    torch.manual_seed(3)
+    recipe = default_recipe("features", "auto", samples=128, device="cpu")
+    make_plan(prepared, recipe, CANDIDATES, budget=60.0, epochs=2, refine=None, folds=0, workers=1, device="cpu")
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("text", ["", "10", "m", "0s", "-1m", "10 m", "1d", "inf", "1e3s", "10m\n"])
+def test_a_budget_is_a_time(text):
+    with pytest.raises(ValueError, match="budget must be a time such as"):
+        parse_budget(text)
+
+
+def test_budgets_are_seconds():
+    assert [parse_budget(text) for text in ("90s", "10m", "1.5h", "none")] == [90, 600, 5400, None]

@@ -1,0 +1,35 @@
+import pytest
+
+from labelnoise.fitting.trusted import read_decisions
+
+
+def decisions(folder, text):
+    (folder / "decisions.csv").write_text(text)
+    return read_decisions(folder / "decisions.csv")
+
+
+def test_decided_rows_have_their_label_and_undecided_ones_are_left_out(tmp_path):
+    text = "index,decision,label,given_label\n3,accept,dog,cat\n5,,,\n7,keep,'=cat,'=cat\n3,relabel,dog,cat\n"
+    assert decisions(tmp_path, text) == {3: "dog", 7: "=cat"}
+
+
+def test_a_file_that_holds_no_decisions_is_data(tmp_path):
+    assert decisions(tmp_path, "index,label\n3,dog\n") is None
+    (tmp_path / "x.npz").write_bytes(b"no table")
+    assert read_decisions(tmp_path / "x.npz") is None
+    assert read_decisions(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("", "must hold decisions, got none"),
+        ("1,,dog", "must hold decisions, got none"),
+        ("1,accept,", "must have a label beside each decision, got none for row 1"),
+        ("-1,accept,dog", "row numbers from 0"),
+        ("1,accept,dog\n1,keep,cat", "must decide once on row 1, got 'dog' and 'cat'"),
+    ],
+)
+def test_half_a_decision_is_refused(tmp_path, rows, message):
+    with pytest.raises(ValueError, match=message):
+        decisions(tmp_path, f"index,decision,label\n{rows}\n")

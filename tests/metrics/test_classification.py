@@ -1,0 +1,24 @@
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
+
+from labelnoise.metrics import classification_scores
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_scores_are_those_of_scikit_learn(seed):
+    generator = torch.Generator().manual_seed(seed)
+    labels, predicted = torch.randint(4, (2, 60), generator=generator)
+    scores = classification_scores(predicted, labels, num_classes=4)
+    assert scores.accuracy == pytest.approx(accuracy_score(labels, predicted))
+    assert scores.balanced_accuracy == pytest.approx(balanced_accuracy_score(labels, predicted))
+    assert scores.macro_f1 == pytest.approx(f1_score(labels, predicted, average="macro"))
+    assert scores.recall_per_class == pytest.approx(list(recall_score(labels, predicted, average=None)))
+
+
+def test_a_class_without_samples_has_no_recall_but_being_guessed_costs_f1():
+    labels, predicted = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 2, 1, 1])
+    scores = classification_scores(predicted, labels, num_classes=4)
+    assert scores.recall_per_class == [0.5, 1.0, None, None]
+    assert scores.balanced_accuracy == 0.75
+    assert scores.macro_f1 == pytest.approx((2 / 3 + 1 + 0) / 3)  # the fourth is neither there nor guessed

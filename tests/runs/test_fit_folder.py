@@ -1,0 +1,108 @@
+import json
+import os
+
+import pytest
+
+from labelnoise.runs import FitFolder
+
+SETTINGS = {"seed": 0, "columns": ["a", None]}
+PLAN = {"epochs": 3}
+
+
+def opened(path, settings=SETTINGS, *, overwrite=False):
+    folder = FitFolder(path)
+    return folder, folder.open(settings, overwrite=overwrite)
+
+
+def finished(path):
+    folder, _ = opened(path)
+    folder.begin(SETTINGS, PLAN)
+    (folder.work / "checkpoint.pt").write_text("state")
+    folder.write("labels.csv", "old")
+    folder.finish({"accuracy": 1})
+    return folder
+
+
+def names(path):
+    return sorted(entry.name for entry in path.iterdir())
+
+
+def test_a_new_folder_is_made_and_its_plan_found_again(tmp_path):
+    folder, begun = opened(tmp_path / "new" / "fit")
+    assert begun is None
+    folder.begin(SETTINGS, PLAN)
+    (folder.work / "checkpoint.pt").write_text("state")
+    again, begun = opened(tmp_path / "new" / "fit", {"columns": ("a", None), "seed": 0})
+    assert begun == PLAN
+    assert not again.is_finished
+    assert names(again.work) == ["checkpoint.pt"]
+
+
+def test_what_is_finished_has_no_work_left(tmp_path):
+    folder = finished(tmp_path)
+    assert names(tmp_path) == ["labels.csv", "metrics.json", "plan.json"]
+    folder.work.mkdir()  # as a kill after the last file leaves it
+    again, begun = opened(tmp_path)
+    assert again.is_finished
+    assert begun == PLAN
+    assert again.read_json("metrics.json") == {"accuracy": 1}
+    assert not again.work.exists()
+
+
+def test_other_settings_are_named_and_refused(tmp_path):
+    finished(tmp_path)
+    with pytest.raises(ValueError, match=r"other settings \(seed\); .* \(--overwrite\)"):
+        opened(tmp_path, {**SETTINGS, "seed": 1})
+    assert opened(tmp_path)[0].is_finished
+
+
+def test_overwritten_results_stay_until_the_new_plan_is_made(tmp_path):
+    finished(tmp_path)
+    other = {**SETTINGS, "seed": 1}
+    folder, begun = opened(tmp_path, other, overwrite=True)
+    assert begun is None
+    assert not folder.is_finished
+    assert (tmp_path / "labels.csv").read_text() == "old"
+    (folder.work / "data.uint8").write_text("of the new data")
+    folder.begin(other, PLAN)
+    assert names(tmp_path) == ["plan.json", "work"]
+    assert opened(tmp_path, other)[1] == PLAN
+
+
+def test_before_there_is_a_plan_other_settings_are_welcome_and_find_no_work_of_others(tmp_path):
+    folder, _ = opened(tmp_path)  # and then the data could not be read
+    (folder.work / "data.uint8").write_text("of the old data")
+    again, begun = opened(tmp_path, {**SETTINGS, "seed": 1})
+    assert begun is None
+    assert names(again.work) == []
+
+
+def test_what_is_no_fit_is_left_alone(tmp_path):
+    (tmp_path / "thesis.doc").write_text("ten years")
+    (tmp_path / "work").mkdir()
+    for overwrite in (False, True):
+        with pytest.raises(ValueError, match="which holds something else"):
+            opened(tmp_path, overwrite=overwrite)
+    assert names(tmp_path) == ["thesis.doc", "work"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "3", "{}", json.dumps({"settings": 3, "plan": {}}), "\x00"])
+def test_another_programs_plan_is_refused(tmp_path, content):
+    (tmp_path / "plan.json").write_text(content)
+    with pytest.raises(ValueError, match="is no plan of a fit"):
+        opened(tmp_path, overwrite=True)
+    assert (tmp_path / "plan.json").read_text() == content
+
+
+def test_a_place_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "fit"):
+        with pytest.raises(ValueError, match="out must be a folder that can be written"):
+            opened(path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_refused(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(ValueError, match="Permission denied"):
+        opened(tmp_path / "fit")

@@ -1,0 +1,349 @@
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "fitting"))  # the makers of small noisy data
+
+from noisy_data import CLASSES, KINDS, features, image_table, own_code, read_csv, table, texts, write_csv
+
+from labelnoise.audit import AuditWarning
+from labelnoise.tasks import fit as task
+from labelnoise.tasks import review
+
+QUICK = {"epochs": 8, "workers": 1, "loss": "gce", "refine": False, "folds": 0, "device": "cpu"}
+
+
+def fit(data, out, **options):
+    return task(data.path, out=out, **{**QUICK, **data.options, **options})
+
+
+def bytes_of(folder):
+    """Of everything but the report, which tells the time it took, and the plan, which estimates it."""
+    names = ("model.safetensors", "config.json", "labels.csv", "summary.json", "metrics.json")
+    return {name: (folder / name).read_bytes() for name in names}
+
+
+def untouched(folder):
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("kind", ["table", "npz features"])
+def test_the_wrong_labels_are_found(tmp_path, kind):
+    data = KINDS[kind](tmp_path)
+    found = fit(data, tmp_path / "fit", epochs=30, folds=None)  # of so few rows, five
+    rows = read_csv(tmp_path / "fit" / "labels.csv")
+    flagged = np.array([row["is_issue"] == "True" for row in rows])
+    assert (flagged == data.wrong).mean() > 0.95
+    for row, is_wrong in zip(rows, data.wrong, strict=True):
+        if is_wrong and row["is_issue"] == "True":
+            assert row["suggested_label"] == CLASSES[1 - CLASSES.index(row["given_label"])]
+    assert found.summary["estimated_error_rate_low"] <= 0.15 <= found.summary["estimated_error_rate_high"]
+    assert found.metrics["validation_accuracy"] > 0.7  # its labels are as wrong as the others
+
+
+@pytest.mark.parametrize(("rows", "folds"), [(499, 5), (500, 0), (4, 0)])
+def test_few_rows_are_audited_by_folds(rows, folds):
+    assert importlib.import_module("labelnoise.tasks.fit")._folds(None, rows) == folds
+
+
+def test_the_folder_holds_what_the_readme_says_and_no_pickle(tmp_path):
+    found = fit(table(tmp_path), tmp_path / "fit", test=table(tmp_path, 40, name="test.csv", wrong=0).path)
+    held = sorted(path.name for path in (tmp_path / "fit").rglob("*"))
+    assert held == [
+        "config.json", "labels.csv", "metrics.json", "model.safetensors", "plan.json", "report.html", "source.json",
+        "summary.json",
+    ]  # fmt: skip
+    metrics = json.loads((tmp_path / "fit" / "metrics.json").read_text())
+    assert metrics == found.metrics
+    wanted = {"loss", "validation_accuracy", "balanced_accuracy", "macro_f1", "recall_per_class"}
+    assert metrics.keys() >= wanted | {"test_accuracy_best", "test_accuracy_last"}
+    assert metrics["recall_per_class"].keys() == set(CLASSES)
+    assert all(0 <= metrics[name] <= 1 for name in wanted - {"loss", "recall_per_class"})
+    summary = json.loads((tmp_path / "fit" / "summary.json").read_text())
+    assert summary == found.summary
+    assert summary.keys() >= {
+        "num_samples", "num_issues", "estimated_errors", "estimated_error_rate", "estimated_error_rate_low",
+        "estimated_error_rate_high", "transition_matrix", "error_rate_by_given_class",
+    }  # fmt: skip
+    columns = list(read_csv(tmp_path / "fit" / "labels.csv")[0])
+    assert columns[:8] == [
+        "index", "id", "given_label", "suggested_label", "p_wrong", "quality", "is_issue", "decision",
+    ]  # fmt: skip
+    assert {"mean_margin", "loss"} <= set(columns)
+
+
+def test_all_candidates_are_shown_and_the_refined_one_too(tmp_path):
+    found = fit(table(tmp_path), tmp_path / "fit", loss="auto", refine=True, epochs=20)
+    names = [candidate["name"] for candidate in found.metrics["candidates"]]
+    assert names[:4] == ["gce q=0.7", "cce", "pruned_gce", "gce q=0.4"]
+    assert names[4].endswith(", refined")
+    for candidate in found.metrics["candidates"]:
+        assert 0 <= candidate["standard_error"] < 0.2
+        assert candidate["test_accuracy_best"] is None
+    assert found.metrics["loss"] in names
+    report = (tmp_path / "fit" / "report.html").read_text()
+    assert all(reason.split(":")[0].replace("&", "&amp;") in report for reason in found.metrics["reasons"])
+
+
+def test_the_same_call_gives_the_same_bytes_and_another_seed_does_not(tmp_path):
+    data = texts(tmp_path)
+    for name, seed in (("first", 0), ("second", 0), ("other", 1)):
+        fit(data, tmp_path / name, folds=2, epochs=6, seed=seed)
+    assert bytes_of(tmp_path / "first") == bytes_of(tmp_path / "second")
+    assert bytes_of(tmp_path / "first")["labels.csv"] != bytes_of(tmp_path / "other")["labels.csv"]
+
+
+def test_test_labels_choose_nothing(tmp_path):
+    data = table(tmp_path)
+    honest = table(tmp_path, 40, name="honest.csv", wrong=0)
+    poisoned = table(tmp_path, 40, name="poisoned.csv", wrong=1)
+    options = {"loss": "auto", "refine": True, "epochs": 6}
+    right = fit(data, tmp_path / "right", test=honest.path, **options).metrics
+    wrong = fit(data, tmp_path / "wrong", test=poisoned.path, **options).metrics
+    none = fit(data, tmp_path / "none", **options).metrics
+    assert right["test_accuracy_best"] > 0.8
+    assert wrong["test_accuracy_best"] == pytest.approx(1 - right["test_accuracy_best"])
+    for name in ("model.safetensors", "labels.csv", "config.json"):
+        assert len({(tmp_path / folder / name).read_bytes() for folder in ("right", "wrong", "none")}) == 1
+    assert right["loss"] == wrong["loss"] == none["loss"]
+
+
+def test_a_finished_fit_is_left_as_it_is_wherever_its_data_have_moved(tmp_path):
+    data, told = table(tmp_path), []
+    first = fit(data, tmp_path / "fit")
+    before = untouched(tmp_path / "fit")
+    moved = data._replace(path=data.path.rename(tmp_path / "moved.csv"))
+    again = fit(moved, tmp_path / "fit", tell=told.append)
+    assert told == [f"{tmp_path / 'fit'} holds this fit already: there is nothing to do."]
+    assert untouched(tmp_path / "fit") == before
+    assert again == first
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"seed": 1}, {"epochs": 4}, {"loss": "cce"}, {"balanced": True}, {"folds": 2}, {"budget": "5m"}, {"model": "mlp"}],
+)
+def test_another_fit_is_refused_unless_it_may_overwrite(tmp_path, changes):
+    data = features(tmp_path, 60)
+    fit(data, tmp_path / "fit", epochs=3)
+    before = untouched(tmp_path / "fit")
+    with pytest.raises(ValueError, match=rf"other settings \({next(iter(changes))}\)"):
+        fit(data, tmp_path / "fit", **{"epochs": 3, **changes})
+    assert untouched(tmp_path / "fit") == before
+
+
+def test_overwriting_is_as_if_nothing_had_been_there(tmp_path):
+    data = table(tmp_path)
+    fit(data, tmp_path / "fit")
+    fit(data, tmp_path / "fit", seed=1, overwrite=True)
+    fit(data, tmp_path / "new", seed=1)
+    assert bytes_of(tmp_path / "fit") == bytes_of(tmp_path / "new")
+
+
+def test_data_that_change_are_another_fit_and_are_read_anew(tmp_path):
+    fit(table(tmp_path), tmp_path / "fit")
+    changed = table(tmp_path, wrong=0.05)  # the same path and columns
+    with pytest.raises(ValueError, match=r"other settings \(data\)"):
+        fit(changed, tmp_path / "fit")
+    fit(changed, tmp_path / "fit", overwrite=True)
+    rows = read_csv(tmp_path / "fit" / "labels.csv")
+    assert [row["given_label"] for row in rows] == changed.given.tolist()
+
+
+def test_images_of_a_test_table_that_change_are_another_fit(tmp_path):
+    data = image_table(tmp_path)
+    fit(data, tmp_path / "fit", epochs=1, test=data.path)
+    first, second = sorted((tmp_path / "pets" / "cat").iterdir())[:2]
+    test = write_csv(tmp_path / "test.csv", ("file", "label"), [(f"cat/{first.name}", "cat")])
+    fit(data, tmp_path / "other", epochs=1, test=test)
+    pixels = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(ValueError, match=r"other settings \(data, test\)"):
+        fit(data, tmp_path / "other", epochs=1, test=test)
+    first.write_bytes(pixels)
+
+
+@pytest.mark.parametrize("options", [{"test": "no.csv"}, {"loss": "mae_"}, {"model": "mpl"}, {"trusted": "bad.csv"}])
+def test_a_mistake_leaves_no_trace_that_hinders_the_next_call(tmp_path, options):
+    data = table(tmp_path)
+    (tmp_path / "bad.csv").write_text("index,decision,label\n999,keep,cat\n")
+    options = {name: tmp_path / value if "." in value else value for name, value in options.items()}
+    with pytest.raises(ValueError, match=r"there is no file|did you mean|must decide on rows"):
+        fit(data, tmp_path / "fit", **options)
+    fit(data, tmp_path / "fit", epochs=1)
+
+
+def test_a_mistake_while_overwriting_costs_no_results(tmp_path):
+    data = table(tmp_path)
+    fit(data, tmp_path / "fit", epochs=1)
+    unknown = write_csv(tmp_path / "test.csv", ("size", "colour", "label"), [(1, "red", "cow")])
+    before = bytes_of(tmp_path / "fit")
+    with pytest.raises(ValueError, match="which the data never have"):
+        fit(data, tmp_path / "fit", epochs=1, test=unknown, overwrite=True)
+    assert bytes_of(tmp_path / "fit") == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"workers": 0}, "workers must be at least 1, got 0"),
+        ({"folds": 1}, "folds must be 0 or at least 2, got 1"),
+        ({"folds": -2}, "folds must be 0 or at least 2, got -2"),
+        ({"folds": 161}, "folds must be at most 160, the rows that are to be audited, got 161"),
+        ({"budget": "soon"}, "budget must be a time"),
+        ({"image_size": 0}, "image_size must be within"),
+        ({"image_size": 100_000}, "image_size must be within"),
+        ({"max_false_flags": 1.0}, r"max_false_flags must be a fraction within \[0, 1\)"),
+        ({"loss": "forward"}, "needs settings that only you know"),
+        ({"device": "tpu"}, "device must be"),
+        ({"label": "unit"}, "at least two classes"),
+        ({"label": "size"}, "has no size in line 2"),
+        ({"truth": "table.csv"}, "unknown column of .*true_label"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_before_anything_is_trained(tmp_path, monkeypatch, options, message):
+    monkeypatch.setattr(importlib.import_module("labelnoise.tasks.fit"), "fit_candidates", None)
+    data = table(tmp_path)
+    if "truth" in options:
+        options = {"truth": tmp_path / options["truth"]}
+    with pytest.raises(ValueError, match=message):
+        fit(data, tmp_path / "fit", **options)
+
+
+def decisions(folder, data, rows):
+    right = [(row, "relabel", CLASSES[row % 2]) for row in rows]
+    return write_csv(folder / "decisions.csv", ("index", "decision", "label"), right)
+
+
+def test_decisions_are_never_doubted_and_choose(tmp_path):
+    data = table(tmp_path)
+    rows = range(0, 160, 4)
+    found = fit(data, tmp_path / "fit", trusted=decisions(tmp_path, data, rows), epochs=30)
+    assert found.metrics["validation_samples"] == 40
+    assert found.metrics["validation_accuracy"] > 0.95
+    table_rows = read_csv(tmp_path / "fit" / "labels.csv")
+    for row in rows:
+        said = table_rows[row]
+        assert said["suggested_label"] == CLASSES[row % 2]
+        assert said["is_issue"] == str(bool(data.wrong[row]))
+        assert said["given_label"] == data.given[row]
+
+
+def test_after_a_fit_with_decisions_a_review_finds_the_data_as_they_are(tmp_path):
+    data = table(tmp_path)
+    path = decisions(tmp_path, data, range(0, 160, 4))
+    fit(data, tmp_path / "fit", trusted=path)
+    done = review(tmp_path / "fit", decisions=path)
+    assert done.changed == data.wrong[::4].sum()
+
+
+def test_checked_rows_of_another_file_choose_and_are_not_in_the_list(tmp_path):
+    data, checked = texts(tmp_path), texts(tmp_path, 40, name="checked.csv", wrong=0)
+    found = fit(data, tmp_path / "fit", trusted=checked.path, epochs=30)
+    assert found.metrics["validation_samples"] == 40
+    assert found.metrics["validation_accuracy"] > 0.95
+    assert found.summary["num_samples"] == 160
+
+
+def test_balanced_selection_is_by_the_mean_recall(tmp_path):
+    rows = [
+        (f"{x:.2f}", "rare" if i % 10 == 0 else "often")
+        for i, x in enumerate(np.random.default_rng(0).normal(size=200))
+    ]
+    data = table(tmp_path)._replace(path=write_csv(tmp_path / "t.csv", ("x", "label"), rows))
+    found = fit(data, tmp_path / "fit", balanced=True, loss="cce")
+    assert found.metrics["selected_by"] == "balanced_accuracy"
+    assert found.metrics["candidates"][0]["validation_accuracy"] == pytest.approx(found.metrics["balanced_accuracy"])
+
+
+def test_the_users_own_loss_and_network_are_used_and_their_source_is_part_of_the_fit(tmp_path):
+    data, mine = features(tmp_path), own_code(tmp_path)
+    options = {"loss": f"{mine}:Loss", "model": f"{mine}:linear"}
+    found = fit(data, tmp_path / "fit", **options)
+    assert found.metrics["loss"] == options["loss"]
+    weights = json.loads((tmp_path / "fit" / "config.json").read_text())["model"]
+    assert weights == {"name": options["model"]}
+    mine.write_text(mine.read_text() + "\n# changed\n")
+    with pytest.raises(ValueError, match=r"other settings \(loss, model\)"):
+        fit(data, tmp_path / "fit", **options)
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "message"),
+    [
+        ("loss", "NoLoss", "does not keep the contract of a loss: loss must give one value a label"),
+        ("loss", "BrokenLoss", "does not keep the contract of a loss: boom"),
+        ("loss", "NaNLoss", "no candidate could be trained: .*NaNLoss failed: the loss became nan"),
+        ("loss", "nothing", "must define 'nothing'"),
+        ("model", "narrow", "cannot be used: TypeError: logits must be of shape"),
+        ("model", "broken", "cannot be used: RuntimeError: boom"),
+    ],
+)
+def test_own_code_that_does_not_work_is_refused_in_one_line(tmp_path, option, name, message):
+    data, mine = features(tmp_path), own_code(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        fit(data, tmp_path / "fit", **{option: f"{mine}:{name}"})
+
+
+def test_messy_tables_are_handled(tmp_path):
+    random = np.random.default_rng(0)
+    rows = [
+        (random.normal() + 4 * (i % 2), "" if i % 7 else "x", "kg", ["inf", "", "1e300"][i % 3], "same", CLASSES[i % 2])
+        for i in range(60)
+    ]
+    rows[7] = (*rows[7][:-1], "=one of its kind")
+    rows += rows[:20]  # duplicates
+    data = table(tmp_path)
+    path = write_csv(tmp_path / "messy.csv", ("a", "b", "c", "d", "e", "label"), rows)
+    found = fit(data._replace(path=path), tmp_path / "fit")
+    assert found.summary["num_samples"] == 80
+    assert "'=one of its kind" in (tmp_path / "fit" / "labels.csv").read_text()
+
+
+def test_class_names_run_neither_in_the_report_nor_in_a_spreadsheet(tmp_path):
+    names = ("<script>alert(1)</script>", "=cmd|' /C calc'!A0")
+    rows = [("purr meow" if i % 2 else "bark fetch", names[(i + (i % 9 == 0)) % 2]) for i in range(90)]
+    data = texts(tmp_path)._replace(path=write_csv(tmp_path / "t.csv", ("text", "label"), rows))
+    fit(data, tmp_path / "fit")
+    assert "<script>alert" not in (tmp_path / "fit" / "report.html").read_text()
+    assert ",=cmd" not in (tmp_path / "fit" / "labels.csv").read_text()
+    rows = read_csv(tmp_path / "fit" / "labels.csv")
+    assert {row["given_label"] for row in rows} == {names[0], f"'{names[1]}"}
+
+
+def test_truth_is_for_the_report_alone(tmp_path):
+    data = table(tmp_path)
+    true = write_csv(tmp_path / "truth.csv", ("index", "true_label"), [(i, CLASSES[i % 2]) for i in range(160)])
+    fit(data, tmp_path / "with", truth=true)
+    fit(data, tmp_path / "without")
+    assert bytes_of(tmp_path / "with") == bytes_of(tmp_path / "without")
+    short = write_csv(tmp_path / "short.csv", ("true_label",), [("cat",)])
+    with pytest.raises(ValueError, match="truth must have a row for each of 160 rows, got 1"):
+        fit(data, tmp_path / "other", truth=short)
+
+
+def test_the_plan_and_the_estimate_are_told_before_the_start(tmp_path):
+    told = []
+    fit(table(tmp_path), tmp_path / "fit", budget="10m", folds=2, tell=told.append)
+    assert told[0] == "Data: 160 rows (table), 2 classes"
+    assert "Dropped columns: unit (constant)" in told
+    assert told[-1].startswith("Plan: 1 candidate for 8 epochs each, then 2 folds, about ")
+    assert told[-1].endswith("of a budget of 10.0 min")
+
+
+def test_a_tiny_budget_still_gives_a_model(tmp_path):
+    data = features(tmp_path)
+    fit(data, tmp_path / "fit", loss="auto", budget="0.01s", epochs=None, refine=None)
+    plan = json.loads((tmp_path / "fit" / "plan.json").read_text())["plan"]
+    assert (len(plan["candidates"]), plan["epochs"], plan["refine"]) == (1, 1, False)
+
+
+def test_an_audit_that_is_suspicious_warns(tmp_path, monkeypatch):
+    monkeypatch.setattr("labelnoise.audit.labels.disagreement_rises", lambda *_: True)
+    with pytest.warns(AuditWarning, match="labels disagree with the model more often where it is surer"):
+        fit(features(tmp_path), tmp_path / "fit")

@@ -3,8 +3,9 @@ import math
 import mpmath
 import pytest
 import torch
+from torch.testing import assert_close
 
-from labelnoise.losses._box_cox import box_cox, lq
+from labelnoise.losses._box_cox import box_cox, box_cox_slope, lq
 
 QS = [0.0, 1e-29, 1e-8, 1e-4, 0.1, 0.5, 0.7, 1.0, 2.0]
 CROSS_ENTROPIES = [0.0, 1e-7, 1e-3, 0.1, 0.6931472, 1.0, 5.0, 20.0, 87.0, 104.0]
@@ -46,3 +47,23 @@ def test_label_of_probability_zero(q):
     value = box_cox(cross_entropy, q)
     assert value.item() == (1 / torch.tensor(q)).item()
     assert torch.autograd.grad(value, cross_entropy)[0].item() == (1 if q == 0 else 0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_tensor_of_q_is_each_q(dtype):
+    rows = torch.tensor([*CROSS_ENTROPIES, math.inf], dtype=dtype)
+    together = rows.expand(len(QS), -1).clone().requires_grad_()
+    values = box_cox(together, torch.tensor(QS, dtype=dtype)[:, None])
+    (slopes,) = torch.autograd.grad(values.sum(), together)
+    for q, value, slope in zip(QS, values, slopes, strict=True):
+        leaf = rows.clone().requires_grad_()
+        alone = box_cox(leaf, torch.tensor(q, dtype=dtype).item())
+        assert torch.equal(value, alone)
+        assert torch.equal(slope, torch.autograd.grad(alone.sum(), leaf)[0])
+
+
+@pytest.mark.parametrize("q", [*QS, torch.tensor(QS)[:, None]], ids=str)
+def test_the_slope_alone_is_the_derivative(q):
+    cross_entropy = torch.tensor([*CROSS_ENTROPIES, math.inf]).expand(len(QS), -1).clone().requires_grad_()
+    (derivative,) = torch.autograd.grad(box_cox(cross_entropy, q).sum(), cross_entropy)
+    assert_close(box_cox_slope(cross_entropy.detach(), q), derivative, rtol=2**-22, atol=0)  # / q * q: two roundings

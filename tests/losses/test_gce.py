@@ -9,6 +9,8 @@ from torch.testing import assert_close
 
 from labelnoise.losses import GCELoss, cce_loss, gce_loss
 
+pytestmark = pytest.mark.usefixtures("path")
+
 QS = [0.0, 1e-8, 1e-4, 0.1, 0.5, 0.7, 1.0, 2.0]
 K = 6
 GAPS = range(-104, 16)
@@ -176,3 +178,77 @@ def test_forward_mode_equals_reverse_mode(q):
     reverse = (torch.func.grad(lambda z: gce_loss(z, labels, q))(logits) * direction).sum()
     # Two float64 sums of 24 terms of size 0.1: 24 * 0.1 * 2^-52.
     assert forward.item() == pytest.approx(reverse.item(), rel=0, abs=1e-15)
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (3, 4, 2), (2, 4, 3, 2)], ids=str)
+@pytest.mark.parametrize("kind", ["hard", "smooth", "soft"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_one_q_a_sample(shape, kind, dtype):
+    """Every label gets what it would get alone, with its own q, and all of them the mean."""
+    generator = torch.Generator().manual_seed(0)
+    logits = (3 * torch.randn(shape, generator=generator)).to(dtype)
+    q = torch.tensor([0.0, 0.1, 0.7, 1.0, 2.0, 1e-8]).repeat(2)[: logits.numel() // 4].view(shape[:1] + shape[2:])
+    labels = torch.randn(shape, generator=generator).softmax(1)
+    labels = labels if kind == "soft" else labels.argmax(1)
+    smoothing = 0.1 if kind == "smooth" else 0.0
+    leaf = logits.clone().requires_grad_()
+    values = gce_loss(leaf, labels, q, label_smoothing=smoothing, reduction="none")
+    (of_logits,) = torch.autograd.grad(values.sum(), leaf)
+    assert_close(gce_loss(logits, labels, q, label_smoothing=smoothing), values.mean())
+    places = [(n, slice(None), *dense) for n, *dense in product(*map(range, q.shape))]
+    for place in places:
+        row = logits[place].clone().requires_grad_()
+        position = place[:1] + place[2:]
+        label = labels[place] if kind == "soft" else labels[position]
+        alone = gce_loss(row, label, q[position].item(), label_smoothing=smoothing, reduction="none")
+        # float32 sums over a few classes in another order; in bfloat16, one gradient is rounded once, one twice
+        assert_close(values[position], alone, rtol=2e-6, atol=1e-7)
+        rounding = {"rtol": 3 * 2**-8, "atol": 1e-6} if dtype is torch.bfloat16 else {"rtol": 2e-6, "atol": 1e-6}
+        assert_close(of_logits[place], torch.autograd.grad(alone, row)[0], **rounding)
+
+
+def test_one_q_for_all_in_a_tensor():
+    logits, labels = rows_by_gap()
+    for q in QS:
+        assert torch.equal(gce_loss(logits, labels, torch.tensor(q)), gce_loss(logits, labels, q))
+    of_models = torch.tensor([0.0, 0.4, 0.7])
+    stacked = torch.func.vmap(gce_loss, in_dims=(None, None, 0))(logits, labels, of_models)
+    assert_close(stacked, torch.stack([gce_loss(logits, labels, q) for q in of_models.tolist()]))
+
+
+def test_q_of_a_module_moves_with_it():
+    q = torch.tensor([0.0, 0.7, 1.0])
+    module = GCELoss(q, reduction="none").double()
+    assert module.q.dtype == torch.float64
+    assert repr(module) == "GCELoss(ignore_index=-100, reduction='none', label_smoothing=0.0)"
+    logits, labels = torch.eye(3), torch.tensor([0, 1, 1])
+    assert torch.equal(module(logits, labels), gce_loss(logits, labels, q, reduction="none"))
+    other = GCELoss(torch.zeros(3))
+    other.load_state_dict(module.state_dict())
+    assert torch.equal(other.q, q)
+
+
+@pytest.mark.parametrize(
+    ("q", "message"),
+    [
+        (torch.ones(2), r"q must be floating point of shape \(3,\), got torch.float32 of shape \(2,\)"),
+        (torch.ones(3, 1), r"q must be floating point of shape \(3,\), got torch.float32 of shape \(3, 1\)"),
+        (torch.ones(3, 4), r"q must be floating point of shape \(3,\), got torch.float32 of shape \(3, 4\)"),
+        (torch.ones(3).long(), "q must be a floating point tensor that needs no gradient, got torch.int64"),
+        (torch.ones(3, requires_grad=True), r"q must be .* needs no gradient, got .* \(3,\), requires_grad=True"),
+    ],
+)
+@pytest.mark.parametrize("soft", [False, True], ids=["hard", "soft"])
+@pytest.mark.usefixtures("without_shape_checks")
+def test_bad_tensor_of_q_is_refused(q, message, soft):
+    labels = torch.full((3, 4), 0.25) if soft else torch.tensor([0, 1, 2])
+    with pytest.raises(ValueError, match=message):
+        gce_loss(torch.zeros(3, 4), labels, q)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # torch's own, in its jvp
+def test_no_derivative_by_q_is_made_up():
+    logits, labels = rows_by_gap()
+    for transform in (torch.func.grad, torch.func.jacfwd):
+        with pytest.raises(ValueError, match=r"q must be .* needs no gradient"):
+            transform(lambda q: gce_loss(logits, labels, q))(torch.tensor(0.7))

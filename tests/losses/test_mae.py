@@ -5,6 +5,8 @@ from torch.testing import assert_close
 
 from labelnoise.losses import gce_loss, mae_loss
 
+pytestmark = pytest.mark.usefixtures("path")
+
 LOGITS = 4 * torch.randn(2, 50, 6, generator=torch.Generator().manual_seed(0))
 SOFT = LOGITS[1].softmax(1)
 HARD = LOGITS[1].argmax(1)

@@ -7,6 +7,8 @@ from torch.testing import assert_close
 
 from labelnoise.losses import TruncatedGCELoss, gce_loss, truncated_gce_loss
 
+pytestmark = pytest.mark.usefixtures("path")
+
 QS = [0.0, 1e-8, 0.1, 0.7, 1.0, 2.0]
 KS = [0.05, 0.3, 0.5, 0.9]
 

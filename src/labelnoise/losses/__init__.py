@@ -1,7 +1,8 @@
 """Losses without memory: (logits, labels) -> one value a sample, reduced as in torch.
 
-The export list is the registry: every exported class is listed by ``names()``, built by ``build()`` and taken by
-``--loss``. To add a loss, write one file, one test file and its lines here.
+The export list is the registry: every exported loss of (logits, labels) is listed by ``names()``, built by ``build()``
+and taken by ``--loss``. To add a loss, write one file, one test file and its lines here. ``LinearGCELoss`` is not among
+them: it takes the last layer's inputs and weight, which a training loop does not see.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from labelnoise.losses._contract import Loss
 from labelnoise.losses.cce import CCELoss, cce_loss
 from labelnoise.losses.forward import ForwardLoss, forward_loss
 from labelnoise.losses.gce import GCELoss, gce_loss
+from labelnoise.losses.linear_gce import LinearGCELoss, linear_gce_loss
 from labelnoise.losses.mae import MAELoss, mae_loss
 from labelnoise.losses.truncated_gce import TruncatedGCELoss, truncated_gce_loss
 
@@ -19,18 +21,24 @@ __all__ = [
     "CCELoss",
     "ForwardLoss",
     "GCELoss",
+    "LinearGCELoss",
     "MAELoss",
     "TruncatedGCELoss",
     "build",
     "cce_loss",
     "forward_loss",
     "gce_loss",
+    "linear_gce_loss",
     "mae_loss",
     "names",
     "truncated_gce_loss",
 ]
 
-REGISTRY: dict[str, Callable[..., Loss]] = _registry.exported_classes(globals(), __all__, suffix="Loss")
+REGISTRY: dict[str, Callable[..., Loss]] = {
+    name: loss
+    for name, loss in _registry.exported_classes(globals(), __all__, suffix="Loss").items()
+    if issubclass(loss, Loss)
+}
 
 
 def names() -> list[str]:

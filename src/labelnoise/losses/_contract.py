@@ -1,6 +1,6 @@
 """The contract of ``torch.nn.functional.cross_entropy`` around any function of the label's probability.
 
-A loss hands in ``transform``, which maps cross entropies -log p elementwise to its own values; everything else
+A loss hands in ``transform``, which maps cross entropies -log p and q elementwise to its own values; everything else
 (class weights, ignored labels, smoothing, soft labels, dense shapes, reductions) means here what it means in torch.
 """
 
@@ -14,6 +14,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from labelnoise._types import Reduction
+from labelnoise.losses._fused import fused_cross_entropy, is_fused
 
 
 def check_options(
@@ -36,42 +37,55 @@ def check_options(
 
 
 def transformed_cross_entropy(
-    transform: Callable[[Tensor], Tensor],
+    transform: Callable[[Tensor, float | Tensor], Tensor],
     logits: Float[Tensor, "*logits"],
     labels: Shaped[Tensor, "*labels"],
+    q: float | Float[Tensor, "..."],
     *,
     weight: Float[Tensor, "k"] | None,
     ignore_index: int,
     reduction: Reduction,
     label_smoothing: float,
 ) -> Float[Tensor, "*values"]:
-    """sum_j y_j w_j transform(-log p_j), reduced like torch's cross entropy, in float32 or wider."""
+    """sum_j y_j w_j transform(-log p_j, q), reduced like torch's cross entropy, in float32 or wider."""
     class_dim = _check_shapes(logits, labels)
     num_classes = logits.shape[class_dim]
+    wide = torch.promote_types(logits.dtype, torch.float32)
     check_options(weight, ignore_index, reduction, label_smoothing, num_classes)
     soft = labels.is_floating_point()
     if soft and ignore_index >= 0:
         raise ValueError(f"ignore_index applies to class indices only, got {ignore_index} with soft labels")
 
-    if logits.dtype in (torch.float16, torch.bfloat16):
-        logits = logits.float()  # the loss of a half-precision row would be rounded to 8 or 11 bits
+    # Only the label's own probability counts, of so many classes that memory does too.
+    fused = not soft and label_smoothing == 0 and is_fused(logits)
+    if not fused:
+        logits = logits.to(wide)  # the loss of a half-precision row would be rounded to 8 or 11 bits
     if weight is not None:
-        weight = weight.to(logits)
+        weight = weight.to(logits.device, wide)
+    if isinstance(q, Tensor):
+        q = q.to(logits.device, wide)
+        if q.ndim:
+            check_per_sample("q", q, logits.shape[:class_dim] + logits.shape[class_dim + 1 :])
 
     def of_every_class() -> Tensor:
-        values = transform(-F.log_softmax(logits, class_dim))
+        of_sample = q.unsqueeze(class_dim) if isinstance(q, Tensor) and q.ndim else q
+        values = transform(-F.log_softmax(logits, class_dim), of_sample)
         return values if weight is None else values * _along(weight, class_dim, logits.ndim)
 
     if soft:
-        target = labels.to(logits.dtype) * (1 - label_smoothing) + label_smoothing / num_classes
+        target = labels.to(wide) * (1 - label_smoothing) + label_smoothing / num_classes
         values = (of_every_class() * target).sum(class_dim)
         return _reduce(values, None, reduction)
 
     kept = labels != ignore_index
     try:
-        values = transform(F.cross_entropy(logits, labels, reduction="none", ignore_index=ignore_index))
+        if fused:
+            cross_entropy = fused_cross_entropy(logits, labels, ignore_index)
+        else:
+            cross_entropy = F.cross_entropy(logits, labels, reduction="none", ignore_index=ignore_index)
     except IndexError as error:  # raised on the CPU only; on an accelerator labels are checked where data enter
         raise ValueError(f"labels must be within [0, {num_classes}) or ignore_index {ignore_index}: {error}") from None
+    values = transform(cross_entropy, q)
     sample_weight = kept.to(values.dtype)
     if weight is not None:
         # [None]: indexing by a single label, a 0-d tensor, would read it back from the device (and fail under vmap)
@@ -81,6 +95,12 @@ def transformed_cross_entropy(
         smooth = torch.where(kept, of_every_class().sum(class_dim), 0)
         values = values * (1 - label_smoothing) + smooth * (label_smoothing / num_classes)
     return _reduce(values, sample_weight, reduction)
+
+
+def check_per_sample(name: str, value: Tensor, shape: tuple[int, ...]) -> None:
+    """Refuse what is not one number a label, before it would broadcast silently."""
+    if not value.is_floating_point() or value.shape != shape:
+        raise ValueError(f"{name} must be floating point of shape {tuple(shape)}, got {_describe(value)}")
 
 
 def _check_shapes(logits: Tensor, labels: Tensor) -> int:
@@ -161,5 +181,18 @@ class Loss(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        settings = [name for name in inspect.signature(type(self)).parameters if name not in self._buffers]
-        return ", ".join(f"{name}={getattr(self, name)!r}" for name in settings)
+        return settings_of(self)
+
+
+def hold(module: nn.Module, name: str, setting: float | Tensor) -> None:
+    """Keep a setting that may be a tensor, which then moves with the module."""
+    if isinstance(setting, Tensor):
+        module.register_buffer(name, setting)
+    else:
+        setattr(module, name, setting)
+
+
+def settings_of(module: nn.Module) -> str:
+    """The arguments of its constructor as they are shown, but for the tensors."""
+    names = [name for name in inspect.signature(type(module)).parameters if name not in module._buffers]
+    return ", ".join(f"{name}={getattr(module, name)!r}" for name in names)

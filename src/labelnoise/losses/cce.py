@@ -4,6 +4,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from labelnoise._types import Reduction
+from labelnoise.losses._box_cox import box_cox
 from labelnoise.losses._contract import Loss, transformed_cross_entropy
 
 
@@ -47,9 +48,10 @@ def cce_loss(
     Source: Zhang and Sabuncu 2018 (arXiv 1805.07836), section 3.1; Lq at q = 0.
     """
     return transformed_cross_entropy(
-        lambda cross_entropy: cross_entropy,
+        box_cox,
         logits,
         labels,
+        0.0,
         weight=weight,
         ignore_index=ignore_index,
         reduction=reduction,

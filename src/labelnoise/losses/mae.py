@@ -43,9 +43,10 @@ def mae_loss(
     Source: Ghosh et al. 2017 (arXiv 1712.09482); Zhang and Sabuncu 2018 (arXiv 1805.07836), section 3.1.
     """
     return transformed_cross_entropy(
-        lambda cross_entropy: 2 * box_cox(cross_entropy, 1.0),
+        lambda cross_entropy, q: 2 * box_cox(cross_entropy, q),
         logits,
         labels,
+        1.0,
         weight=weight,
         ignore_index=ignore_index,
         reduction=reduction,

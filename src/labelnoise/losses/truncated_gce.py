@@ -56,9 +56,10 @@ def truncated_gce_loss(
     ceiling, constant = -math.log(k), lq(k, q)
     return transformed_cross_entropy(
         # Not `<` with the sides swapped: a NaN has to stay one.
-        lambda cross_entropy: torch.where(cross_entropy >= ceiling, constant, box_cox(cross_entropy, q)),
+        lambda cross_entropy, q: torch.where(cross_entropy >= ceiling, constant, box_cox(cross_entropy, q)),
         logits,
         labels,
+        q,
         weight=weight,
         ignore_index=ignore_index,
         reduction=reduction,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from labelnoise import _registry, objectives
+from labelnoise import _registry, models, objectives
 from labelnoise._plugin import is_plugin, load_plugin
 from labelnoise.audit.readings import ASSUMPTIONS, Assume
 from labelnoise.datasets._own import Columns, read_own
@@ -171,11 +171,11 @@ def fit(
         _path(trusted),
         image_size,
         seed=seed,
-        encoder=Path(model) if Path(model).is_dir() else None,
+        encoder=_encoder(model),
         cache=folder.work,
     )
     settings = _identity(request, truth=_path(truth)) | {
-        "model": _code(model),
+        "model": _code(model, request.encoder),
         "loss": _code(loss),
         "budget": limit,
         "epochs": epochs,
@@ -264,12 +264,17 @@ def _path(path: Path | str | None) -> Path | None:
     return None if path is None else Path(path)
 
 
-def _code(name: str) -> list[str]:
+def _encoder(model: str) -> Path | None:
+    """The folder of a pretrained encoder, which is no network of ours that happens to be called like a folder here."""
+    is_folder = model not in ("auto", *models.names()) and Path(model).is_dir()
+    return Path(model) if is_folder else None
+
+
+def _code(name: str, folder: Path | None = None) -> list[str]:
     """What a name stands for, in the identity of a fit: the source of the user's own code, the files of a folder."""
-    if Path(name).is_dir():
-        return [
-            hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(Path(name).iterdir()) if path.is_file()
-        ]
+    if folder is not None:
+        files = sorted(path for path in folder.iterdir() if path.is_file())
+        return [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
     return [name, load_plugin(name).sha256] if is_plugin(name) else [name]
 
 

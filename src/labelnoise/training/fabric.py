@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from typing import TYPE_CHECKING, Literal
 
@@ -18,8 +19,12 @@ def open_fabric(device: str = "auto", precision: Precision = "32-true") -> Fabri
         raise ValueError(f"device must be 'auto', 'cpu', 'cuda' or 'mps', got {device!r}")
     from lightning_fabric import Fabric  # costs a second, which whoever only wants a loss should not pay
 
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it says at every start that bfloat16 is used
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # advice on hardware that is present and not used
-        fabric = Fabric(accelerator=device, devices=1, precision=precision)
+        try:
+            fabric = Fabric(accelerator=device, devices=1, precision=precision)
+        except RuntimeError:
+            raise ValueError(f"device must be one that this machine has, got {device!r}") from None
         fabric.launch()
     return fabric

@@ -1,13 +1,12 @@
 """What every data set hands on."""
 
-import hashlib
 from typing import NamedTuple
 
-import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from labelnoise._types import Batch, Texts
+from labelnoise._types import Batch
+from labelnoise.datasets._checksum import checksum
 
 
 class Dataset(NamedTuple):
@@ -25,14 +24,4 @@ class Dataset(NamedTuple):
     @property
     def checksum(self) -> str:
         """SHA-256 of every bit a run can see; part of the run's identity."""
-        digest = hashlib.sha256()
-        for part in (*self.train, self.true_labels, *self.test):
-            if isinstance(part, Texts):
-                # With its length before each text, no two different sequences give the same bytes.
-                texts = [text.encode() for text in part]
-                digest.update(f"texts({len(texts)})".encode())
-                digest.update(b"".join(len(text).to_bytes(8, "little") + text for text in texts))
-            else:
-                digest.update(f"{part.dtype}{tuple(part.shape)}".encode())
-                digest.update(part.contiguous().view(torch.uint8).numpy().data)
-        return digest.hexdigest()
+        return checksum(*self.train, self.true_labels, *self.test)

@@ -7,8 +7,8 @@ import pyarrow as pa
 from torch import Tensor
 
 from labelnoise._types import Texts
+from labelnoise.datasets._checksum import checksum
 from labelnoise.datasets._own_arrays import read_npy, read_npz
-from labelnoise.datasets._own_checksum import checksum
 from labelnoise.datasets._own_folder import images_by_class, images_in, images_named
 from labelnoise.datasets._table_file import read_labels, read_table
 from labelnoise.datasets._table_parts import check_column

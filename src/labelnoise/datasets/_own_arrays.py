@@ -31,13 +31,13 @@ def read_npz(path: Path, *, labelled: bool, few: bool = False) -> Arrays:
             exactly one of ``features`` and ``images``; arrays of another shape or type; a number that is not finite; no
             label in a row, one class only, or more classes than a fifth of the rows.
     """
-    with _reading(path), zipfile.ZipFile(path) as archive:
+    with reading(path), zipfile.ZipFile(path) as archive:
         held = [name.removesuffix(".npy") for name in archive.namelist()]
         arrays: dict[str, Any] = {}
         for name in ("features", "images", *(["labels"] if labelled else [])):
             if name in held:
                 with archive.open(f"{name}.npy") as file:
-                    arrays[name] = _array(file)
+                    arrays[name] = read_array(file)
     if ("features" in arrays) == ("images" in arrays):
         raise ValueError(f"{path} must hold either features or images, got {', '.join(held)[:200] or 'nothing'}")
     if labelled and "labels" not in arrays:
@@ -61,16 +61,16 @@ def read_npy(path: Path, labels: Path | None, *, labelled: bool, few: bool = Fal
 
 
 def _npy(path: Path) -> Any:
-    with _reading(path), path.open("rb") as file:
-        return _array(file)
+    with reading(path), path.open("rb") as file:
+        return read_array(file)
 
 
-def _array(file: Any) -> Any:
+def read_array(file: Any) -> Any:
     return np.lib.format.read_array(file, allow_pickle=False)  # data that the header claims and the file lacks: error
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Generator[None]:
+def reading(path: Path) -> Generator[None]:
     try:
         yield
     except Exception as error:  # a damaged file can raise nearly anything

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from labelnoise import _files, _registry
-from labelnoise.datasets._own_arrays import _array, _reading
+from labelnoise.datasets._own_arrays import read_array, reading
 from labelnoise.datasets._own_folder import images_by_class
 from labelnoise.datasets._table_file import read_labels, rewrite_labels
 
@@ -72,13 +72,13 @@ def rewrite_own(place: OwnLabels, target: Path, labels: Mapping[int, str]) -> No
 
 
 def _label_array(place: OwnLabels) -> Any:
-    with _reading(place.path):
+    with reading(place.path):
         if place.kind == "npy":
             with place.path.open("rb") as file:
-                array = _array(file)
+                array = read_array(file)
         else:
             with zipfile.ZipFile(place.path) as archive, archive.open(_LABELS) as file:
-                array = _array(file)
+                array = read_array(file)
     if array.ndim != 1 or array.dtype.kind not in "iuU":
         raise ValueError(f"{place.path} must hold labels as integers or text (n), got {array.dtype} {array.shape}")
     return array
@@ -111,11 +111,11 @@ def _rewrite_npz(path: Path, file: BinaryIO, labels: Any) -> None:
 
 def _chunks(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
     """The contents of a member; a ``ValueError`` if it is damaged, which an error in writing is not."""
-    with _reading(path):
+    with reading(path):
         file = archive.open(member)
     with file:
         while True:
-            with _reading(path):
+            with reading(path):
                 chunk = file.read(_CHUNK)
             if not chunk:
                 return

@@ -1,9 +1,8 @@
 """The HTML page of a study: one file, no script, nothing fetched."""
 
-import jinja2
-
 from labelnoise.datasets import Dataset
 from labelnoise.reports import figures
+from labelnoise.reports._template import render
 from labelnoise.reports.gallery import suspects
 from labelnoise.reports.references import bibtex
 from labelnoise.reports.sections import Findings, study_sections
@@ -14,17 +13,11 @@ _GALLERY = 40
 def study_page(findings: Findings, data: Dataset) -> str:
     """The report, with pictures or texts from ``data``."""
     runs = findings.runs
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("labelnoise.reports"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     with_samples = [run for run in runs if run.samples is not None] or runs
     gallery = next((run for run in reversed(with_samples) if run.config.loss.name == "gce"), with_samples[-1])
     shown = suspects(gallery, data, count=_GALLERY)
-    return environment.get_template("study.html").render(
+    return render(
+        "study.html",
         title=findings.title,
         command=findings.command,
         config=runs[0].config,

@@ -1,4 +1,4 @@
-"""What a run can see of the user's own data, as one SHA-256."""
+"""What a run can see of its data, as one SHA-256."""
 
 import hashlib
 from pathlib import Path

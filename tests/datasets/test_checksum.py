@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from labelnoise._types import Texts
-from labelnoise.datasets._own_checksum import checksum
+from labelnoise.datasets._checksum import checksum
 
 
 def of(column):

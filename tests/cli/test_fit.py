@@ -120,6 +120,21 @@ def test_mistakes_are_one_line(refused, tmp_path):
     refused(data, "the loss became nan", "--loss", f"{mine}:NaNLoss", "--workers", "1", "--epochs", "1")
 
 
+def test_a_second_fit_in_the_folder_is_one_line(refused, tmp_path):
+    data = features(tmp_path)
+    with subprocess.Popen(
+        command(data, tmp_path / "fit", "--epochs", "2000", "--workers", "1", "--loss", "cce"),
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as first:
+        assert first.stdout.readline().startswith("Data: ")  # it is at work
+        refused(data, "another fit is at work in", "--epochs", "2000", "--workers", "1", "--loss", "cce")
+        refused(data, "another fit is at work in", "--overwrite")
+        assert first.poll() is None
+        first.kill()
+
+
 def test_options_reach_the_fit(invoke, tmp_path):
     data = table(tmp_path)
     arguments = ["--select", "balanced", "--epochs", "2", "--workers", "1", "--loss", "cce", "--ignore", "colour"]

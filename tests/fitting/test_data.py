@@ -5,18 +5,13 @@ from noisy_data import CLASSES, KINDS, features, image_folder, npy, table, texts
 
 from labelnoise.datasets._own import Columns
 from labelnoise.fitting import Request, prepare
-from labelnoise.fitting.data import validation_fraction
+from labelnoise.fitting.data import kept, validation_fraction
 
 
 def request_of(data, **parts):
     options = dict(data.options)
     labels, size = options.pop("labels", None), options.pop("image_size", 32)
     return Request(data.path, Columns(**options), labels, image_size=size, **parts)
-
-
-@pytest.fixture(autouse=True)
-def _fresh():
-    prepare.cache_clear()  # each test has files of its own, maybe under the name of another's
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -52,6 +47,27 @@ def test_decoded_images_lie_in_the_cache_and_are_the_same(tmp_path):
     cached = prepare(request_of(data, cache=tmp_path))
     assert torch.equal(plain.training.inputs, cached.training.inputs)
     assert (tmp_path / "data.uint8").stat().st_size == 80 * 8 * 8
+
+
+def test_the_size_of_decoded_images_is_told_before_they_are_decoded(tmp_path):
+    data, other, told = image_folder(tmp_path), image_folder(tmp_path / "other", 20), []
+    request = request_of(data, cache=tmp_path, test=other.path)._replace(image_size=100)
+    prepare(request, tell=lambda line: told.append((line, (tmp_path / line.split("/")[-1]).exists())))
+    assert told == [
+        (f"Images: 80, decoded once to 1 x 100 x 100 pixels: 0.8 MB in {tmp_path}/data.uint8", False),
+        (f"Images: 20, decoded once to 1 x 100 x 100 pixels: 0.2 MB in {tmp_path}/test.uint8", False),
+    ]
+    assert (tmp_path / "data.uint8").stat().st_size == 800_000
+
+
+def test_what_was_prepared_is_kept_until_something_else_is(tmp_path):
+    request = request_of(table(tmp_path))
+    first = prepare(request)
+    assert kept(request) is first
+    assert prepare(request) is not first  # the files may have changed
+    other = kept(request._replace(seed=1))
+    assert kept(request._replace(seed=1)) is other
+    assert kept(request) is not first
 
 
 def test_a_test_set_comes_along_and_changes_nothing_else(tmp_path):

@@ -7,7 +7,6 @@ from labelnoise.fitting import CANDIDATES, Plan, Request, Work, default_recipe, 
 
 @pytest.fixture
 def data(tmp_path):
-    prepare.cache_clear()
     return features(tmp_path)
 
 

@@ -11,11 +11,6 @@ from labelnoise.runs import Part
 CCE = Part(name="cce")
 
 
-@pytest.fixture(autouse=True)
-def _fresh():
-    prepare.cache_clear()
-
-
 def decided(folder, rows):
     """Features of which some rows have been checked."""
     path = write_csv(folder / "d.csv", ("index", "decision", "label"), [(row, "relabel", y) for row, y in rows.items()])

@@ -17,11 +17,6 @@ from labelnoise.runs import Part
 CCE = Part(name="cce")
 
 
-@pytest.fixture(autouse=True)
-def _fresh():
-    prepare.cache_clear()
-
-
 def work_of(path, folder, *, epochs=3, **parts):
     recipe = default_recipe("features", "auto", samples=128, device="cpu")
     return Work(Request(path, **parts), recipe, epochs, False, "cpu", folder)

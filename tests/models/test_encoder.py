@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from labelnoise.models.encoder import TextEncoder
 from labelnoise.objectives import build
-from labelnoise.training import Batch, build_schedule, child_generator, open_fabric, seeded, train
+from labelnoise.training import Batch, build_schedule, child_generator, open_fabric, predict, seeded, train
 
 PAD, CLS, SEP = 0, 2, 3
 IDS = torch.tensor([[CLS, 5, 9, 6, 7, SEP, PAD, PAD], [CLS, 8, SEP, PAD, PAD, PAD, PAD, PAD]])
@@ -151,6 +151,41 @@ class TestSave:
         assert torch.equal(again.eval()(IDS), encoder(IDS))
         (config,) = (tmp_path / "saved").iterdir()
         assert str(tmp_path) not in config.read_text()
+
+
+@needs_transformers
+class TestSharedWeights:
+    @pytest.fixture
+    def bart(self, tmp_path):
+        """Encoder and decoder share their embeddings."""
+        from transformers import BartConfig, BartModel
+
+        sizes = {"encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
+        ids = {"pad_token_id": PAD, "bos_token_id": CLS, "eos_token_id": SEP, "decoder_start_token_id": SEP}
+        config = BartConfig(vocab_size=15, d_model=32, max_position_embeddings=16, **sizes, **ids)
+        BartModel(config).save_pretrained(tmp_path / "bart")
+        return tmp_path / "bart"
+
+    def test_they_stand_once_in_the_state_and_stay_shared(self, bart, tmp_path):
+        encoder = load(bart).eval()
+        state = encoder.state_dict()
+        assert len({value.data_ptr() for value in state.values()}) == len(state)
+        again = TextEncoder.from_config(bart, num_classes=3, pad_id=PAD).eval()
+        save_file(state, tmp_path / "state.safetensors")  # which takes no tensors that share memory
+        again.load_state_dict(load_file(tmp_path / "state.safetensors"))
+        assert torch.equal(again(IDS), encoder(IDS))
+        model = again.network.model
+        assert model.encoder.embed_tokens.weight is model.decoder.embed_tokens.weight
+        copied = {name: value.clone() for name, value in state.items()}
+        found = predict(again, copied, IDS, fabric=open_fabric("cpu"))
+        torch.testing.assert_close(found, encoder(IDS).softmax(1))
+
+    def test_a_state_without_them_is_refused(self, bart):
+        encoder = load(bart)
+        state = encoder.state_dict()
+        del state["network.model.shared.weight"]
+        with pytest.raises(RuntimeError, match=r"Missing key.*network\.model\.shared\.weight"):
+            encoder.load_state_dict(state)
 
 
 @needs_transformers

@@ -1,9 +1,12 @@
+import errno
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
-from labelnoise.runs import FitFolder
+from labelnoise.runs import FitFolder, fit_folder
 
 SETTINGS = {"seed": 0, "columns": ["a", None]}
 PLAN = {"epochs": 3}
@@ -11,7 +14,8 @@ PLAN = {"epochs": 3}
 
 def opened(path, settings=SETTINGS, *, overwrite=False):
     folder = FitFolder(path)
-    return folder, folder.open(settings, overwrite=overwrite)
+    with folder.open(settings, overwrite=overwrite) as begun:
+        return folder, begun
 
 
 def finished(path):
@@ -24,7 +28,7 @@ def finished(path):
 
 
 def names(path):
-    return sorted(entry.name for entry in path.iterdir())
+    return sorted(entry.name for entry in path.iterdir() if entry.name != ".lock")
 
 
 def test_a_new_folder_is_made_and_its_plan_found_again(tmp_path):
@@ -83,7 +87,7 @@ def test_what_is_no_fit_is_left_alone(tmp_path):
     for overwrite in (False, True):
         with pytest.raises(ValueError, match="which holds something else"):
             opened(tmp_path, overwrite=overwrite)
-    assert names(tmp_path) == ["thesis.doc", "work"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["thesis.doc", "work"]
 
 
 @pytest.mark.parametrize("content", ["", "[]", "3", "{}", json.dumps({"settings": 3, "plan": {}}), "\x00"])
@@ -106,3 +110,52 @@ def test_a_folder_without_permission_is_refused(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(ValueError, match="Permission denied"):
         opened(tmp_path / "fit")
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from labelnoise.runs import FitFolder
+
+with FitFolder(Path(sys.argv[1])).open({"seed": 0, "columns": ["a", None]}, overwrite=False):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+class TestLock:
+    @pytest.fixture
+    def holder(self, tmp_path):
+        """Another process, at work in the folder."""
+        command = [sys.executable, "-c", HOLD, str(tmp_path / "fit")]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdout.readline() == b"held\n"
+            yield process
+            process.kill()
+
+    def test_two_processes_do_not_mix(self, holder, tmp_path):
+        (tmp_path / "fit" / "work" / "checkpoint.pt").write_text("of the other")
+        for settings in (SETTINGS, {**SETTINGS, "seed": 1}):
+            with pytest.raises(ValueError, match=rf"another fit is at work in {tmp_path / 'fit'}; wait until"):
+                opened(tmp_path / "fit", settings, overwrite=True)
+        assert names(tmp_path / "fit" / "work") == ["checkpoint.pt"]
+
+    def test_a_killed_process_hinders_nobody(self, holder, tmp_path):
+        holder.kill()
+        holder.wait()
+        assert opened(tmp_path / "fit")[1] is None
+
+    def test_an_error_lets_go_while_its_traceback_lives(self, tmp_path):
+        with pytest.raises(KeyError) as caught, FitFolder(tmp_path).open(SETTINGS, overwrite=False):
+            raise KeyError
+        opened(tmp_path)
+        assert caught
+
+    def test_a_system_without_locks_does_without(self, tmp_path, monkeypatch):
+        def refuse(*_):
+            raise OSError(errno.ENOLCK, "No locks available")
+
+        monkeypatch.setattr(fit_folder.fcntl, "flock", refuse)
+        opened(tmp_path)
+        monkeypatch.setattr(fit_folder, "fcntl", None)
+        opened(tmp_path)

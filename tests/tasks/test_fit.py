@@ -5,14 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fitting"))  # the makers of small noisy data
 
 from noisy_data import CLASSES, KINDS, features, image_table, own_code, read_csv, table, texts, write_csv
 
 from labelnoise.audit import AuditWarning
+from labelnoise.datasets._own import OwnData
 from labelnoise.tasks import fit as task
 from labelnoise.tasks import review
+from labelnoise.tasks._fit_findings import _shown
 
 QUICK = {"epochs": 8, "workers": 1, "loss": "gce", "refine": False, "folds": 0, "device": "cpu"}
 
@@ -54,8 +57,8 @@ def test_the_folder_holds_what_the_readme_says_and_no_pickle(tmp_path):
     found = fit(table(tmp_path), tmp_path / "fit", test=table(tmp_path, 40, name="test.csv", wrong=0).path)
     held = sorted(path.name for path in (tmp_path / "fit").rglob("*"))
     assert held == [
-        "config.json", "labels.csv", "metrics.json", "model.safetensors", "plan.json", "report.html", "source.json",
-        "summary.json",
+        ".lock", "config.json", "labels.csv", "metrics.json", "model.safetensors", "plan.json", "report.html",
+        "source.json", "summary.json",
     ]  # fmt: skip
     metrics = json.loads((tmp_path / "fit" / "metrics.json").read_text())
     assert metrics == found.metrics
@@ -334,6 +337,38 @@ def test_the_plan_and_the_estimate_are_told_before_the_start(tmp_path):
     assert "Dropped columns: unit (constant)" in told
     assert told[-1].startswith("Plan: 1 candidate for 8 epochs each, then 2 folds, about ")
     assert told[-1].endswith("of a budget of 10.0 min")
+
+
+def test_the_size_of_decoded_images_is_told_first(tmp_path):
+    told = []
+    fit(image_table(tmp_path), tmp_path / "fit", epochs=1, tell=told.append)
+    where = tmp_path / "fit" / "work" / "data.uint8"
+    assert told[:2] == [
+        f"Images: 80, decoded once to 1 x 8 x 8 pixels: 0.1 MB in {where}",
+        "Data: 80 rows (image), 2 classes",
+    ]
+
+
+def test_a_fit_that_goes_on_tells_the_plan_of_the_first_start(tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    data, told = table(tmp_path), []
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.import_module("labelnoise.tasks.fit"), "fit_candidates", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fit(data, tmp_path / "fit", tell=told.append)
+    again = []
+    fit(data, tmp_path / "fit", tell=again.append)
+    assert again == told
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown"), [(2, "0, 1"), (13, "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, … (13 in all)")]
+)
+def test_of_many_features_the_first_are_shown(columns, shown):
+    own = OwnData("features", torch.arange(columns)[None].float(), None, ("0",))
+    assert _shown(own, 0).text == shown
 
 
 def test_a_tiny_budget_still_gives_a_model(tmp_path):

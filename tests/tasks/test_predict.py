@@ -10,15 +10,15 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "fitting"))  # the makers of 
 
 from noisy_data import KINDS, own_code, read_csv, table, write_csv
 
-from labelnoise.fitting import prepare, recipe
 from labelnoise.tasks import fit, predict
+from labelnoise.training import fabric
 
 QUICK = {"epochs": 2, "workers": 1, "loss": "gce", "refine": False, "folds": 0, "device": "cpu"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_validation_rows_are_predicted_as_they_were_in_training(tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(recipe, "_gains_by_bfloat16", lambda _: False)  # a prediction is in float32
+    monkeypatch.setattr(fabric, "_gains_by_bfloat16", lambda _: False)  # a prediction is in float32
     task, kept = importlib.import_module("labelnoise.tasks.fit"), []
     fit_candidates = task.fit_candidates
 
@@ -46,7 +46,6 @@ def fitted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("predict")
     data = table(folder)
     fit(data.path, out=folder / "fit", **QUICK, **data.options)
-    prepare.cache_clear()
     return folder / "fit"
 
 

@@ -75,7 +75,7 @@ def images_named(table: Path, cells: Sequence[str], *, root: Path) -> ImageFiles
         if not found:
             wanted = f"an image file ({', '.join(_SUFFIXES)})" if within else "paths that stay"
             got = f"{str(name)[:100]!r} in row {row}, counted from 0"
-            raise ValueError(f"{table} must name {wanted} in {root}, got {got}")
+            raise ValueError(f"{table} must name {wanted} in the root folder {root}, got {got}")
     return ImageFiles(tuple(root / name for name in names), tuple(name.as_posix() for name in names))
 
 

@@ -1,9 +1,6 @@
 """Texts as token ids, by the tokenizer that a pretrained network was trained with."""
 
-import contextlib
-import logging
-import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Int64
 from torch import Tensor
+
+from labelnoise import _transformers
 
 _TEXTS_AT_ONCE = 1000  # until its call ends, a tokenizer holds kilobytes a text
 _FILE = "tokenizer.json"
@@ -75,34 +74,13 @@ class Tokens:
 def _load(folder: Path) -> Any:
     if not folder.is_dir():
         raise ValueError(f"folder must be one with a tokenizer, got {folder}, which is none")
-    with _quiet():
-        try:
-            import transformers  # pyright: ignore[reportMissingImports] (an extra; it costs seconds)
-        except ImportError:
-            raise ValueError("a tokenizer needs transformers: pip install 'labelnoise[hf]'") from None
-        try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(
-                str(folder), local_files_only=True, trust_remote_code=False, use_fast=True
-            )
-        except Exception as error:  # whatever a folder of others can cause
-            cause = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise ValueError(f"{folder} holds no tokenizer that can be used: {cause}") from None
+    with _transformers.reading(folder, "tokenizer") as transformers:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False, use_fast=True
+        )
     # Without files transformers makes a tokenizer that knows no word, and says nothing.
     if not any((folder / name).is_file() for name in (_FILE, *tokenizer.vocab_files_names.values())):
         raise ValueError(f"{folder} must hold a tokenizer, got a folder without {_FILE}")
     if tokenizer.pad_token_id is None:
         raise ValueError(f"{folder} must hold a tokenizer with a padding token, got {type(tokenizer).__name__} without")
     return tokenizer
-
-
-@contextlib.contextmanager
-def _quiet() -> Generator[None]:
-    """No log messages and warnings, which transformers means for its own users."""
-    disabled = logging.root.manager.disable
-    logging.disable()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)

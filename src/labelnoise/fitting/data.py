@@ -1,6 +1,7 @@
 """The user's data on their way to training: read, split, made numbers; the same in every process that asks."""
 
-import functools
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -14,6 +15,8 @@ from labelnoise.datasets._own import Columns, OwnData, read_own
 from labelnoise.fitting.transform import Inputs, Pictures, Transform, fit_transform
 from labelnoise.fitting.trusted import read_decisions
 from labelnoise.training import child_generator, split_validation
+
+Tell = Callable[[str], None]
 
 _WANTED = 2000  # validation samples: a standard error of one point
 _NO_ROW = -1
@@ -64,13 +67,25 @@ def validation_fraction(samples: int) -> float:
     return min(max(_WANTED / samples, 0.1), 0.2)
 
 
-@functools.lru_cache(maxsize=1)
-def prepare(request: Request) -> Prepared:
-    """Read and split the data of ``request``; kept for the next run of this process.
+_kept: dict[Request, Prepared] = {}  # one at most
+
+
+def kept(request: Request) -> Prepared:
+    """What this process has prepared last, if that was ``request``, or else now."""
+    return _kept[request] if request in _kept else prepare(request)
+
+
+def prepare(request: Request, *, tell: Tell = lambda _: None) -> Prepared:
+    """Read and split the data of ``request``, and keep them for :func:`kept`.
+
+    Args:
+        request: what is read.
+        tell: told how large the decoded images are, before they are decoded.
 
     Raises:
         ValueError: what :func:`read_own` refuses; a test or trusted file of another kind or with a class of its own.
     """
+    _kept.clear()  # before other data take memory
     own = read_own(request.data, request.columns, labels=request.labels)
     assert own.labels is not None
     class_names = tuple(sorted(set(own.labels)))
@@ -89,13 +104,15 @@ def prepare(request: Request) -> Prepared:
         )
     transform = fit_transform(own, request.columns, rows, image_size=request.image_size, encoder=request.encoder)
     order = torch.cat([rows, held_out])
-    inputs = _transformed(transform, own, order, _cache(request, "data"))
+    inputs = _transformed(transform, own, order, _cache(request, "data"), tell)
     whole = Batch(inputs, given[order], order)
     training, validation = _part(whole, 0, len(rows)), _part(whole, len(rows), len(order))
     if request.trusted and decisions is None:
-        validation = _other(request, "trusted", own, class_names, transform)
-    test = _other(request, "test", own, class_names, transform) if request.test else None
-    return Prepared(own, class_names, given, trusted, whole, training, validation, test, transform)
+        validation = _other(request, "trusted", own, class_names, transform, tell)
+    test = _other(request, "test", own, class_names, transform, tell) if request.test else None
+    prepared = Prepared(own, class_names, given, trusted, whole, training, validation, test, transform)
+    _kept[request] = prepared
+    return prepared
 
 
 def _numbers(path: Path, labels: tuple[str, ...], class_names: tuple[str, ...]) -> Int64[Tensor, "n"]:
@@ -133,6 +150,7 @@ def _other(
     own: OwnData,
     class_names: tuple[str, ...],
     transform: Transform,
+    tell: Tell,
 ) -> Batch:
     """Samples of another file of the same kind."""
     path: Path = getattr(request, part)
@@ -142,16 +160,21 @@ def _other(
     assert other.labels is not None
     labels = _numbers(path, other.labels, class_names)
     try:
-        inputs = _transformed(transform, other, torch.arange(len(labels)), _cache(request, part))
+        inputs = _transformed(transform, other, torch.arange(len(labels)), _cache(request, part), tell)
     except ValueError as error:
         raise ValueError(f"{path} does not fit {request.data}: {error}") from None
     return Batch(inputs, labels, torch.full_like(labels, _NO_ROW))
 
 
-def _transformed(transform: Transform, own: OwnData, order: Int64[Tensor, "n"], cache: Path | None) -> Inputs:
+def _transformed(
+    transform: Transform, own: OwnData, order: Int64[Tensor, "n"], cache: Path | None, tell: Tell
+) -> Inputs:
     """The inputs as numbers, in this order; images lie in the file ``cache``."""
     inputs: Any = own.inputs
     if isinstance(transform, Pictures) and isinstance(inputs, tuple):
+        size = max(0.1, len(inputs) * math.prod(transform.shape) / 1e6)
+        shape = " x ".join(map(str, transform.shape))
+        tell(f"Images: {len(inputs):,}, decoded once to {shape} pixels: {size:,.1f} MB in {cache or 'memory'}")
         return transform.transform([inputs[row] for row in order.tolist()], out=cache)
     taken: Any = inputs.take(order.numpy()) if own.kind == "table" else inputs[order]
     return transform.transform(taken)

@@ -38,7 +38,11 @@ class SavedModel(NamedTuple):
 
     def save(self, folder: Path) -> None:
         """Write the weights, then the config."""
-        weights = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
+        # Copies, for a weight that a network uses twice is in its state twice, which safetensors does not take as one.
+        weights = {
+            name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for name, value in self.network.state_dict().items()
+        }
         config = {
             "kind": self.kind,
             "columns": self.columns._replace(root=None),  # a path would not hold elsewhere

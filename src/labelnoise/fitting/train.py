@@ -15,7 +15,7 @@ from torch import Tensor
 
 from labelnoise import _files
 from labelnoise._types import Batch
-from labelnoise.fitting.data import Prepared, Request, prepare, validation_fraction
+from labelnoise.fitting.data import Prepared, Request, kept, validation_fraction
 from labelnoise.fitting.recipe import TrainingRecipe, build_network, build_objective
 from labelnoise.objectives import PrunedLoss, PruningWarning
 from labelnoise.runs import Part
@@ -134,7 +134,7 @@ def _work(work: Work, job: Job, driver: int) -> Trained | str:
 
 
 def _train(work: Work, job: Job, folder: Path) -> Trained:
-    prepared, recipe = prepare(work.request), work.recipe
+    prepared, recipe = kept(work.request), work.recipe
     training, validation, held = _parts(prepared, job, work.request)
     seed, num_classes = work.request.seed, len(prepared.class_names)
     images = training.inputs if prepared.own.kind == "image" else None

@@ -18,21 +18,21 @@ class Pictures:
     """Image files as uint8 (n, c, height, width), all of one shape and as many channels as the training images have."""
 
     def __init__(self, shape: Sequence[int]) -> None:
-        self._shape = tuple(shape)
+        self.shape: tuple[int, ...] = tuple(shape)
 
     def transform(self, images: Sequence[Path] | Tensor, *, out: Path | None = None) -> Tensor:
         """One image a path, decoded into the file ``out`` where one is given; arrays are taken as they are."""
         if not isinstance(images, Tensor):
-            channels, size, _ = self._shape
+            channels, size, _ = self.shape
             return decode_images(images, size=size, channels=channels, out=out)
-        if images.shape[1:] != self._shape:
-            shape, came = (" x ".join(map(str, shape)) for shape in (self._shape, images.shape[1:]))
+        if images.shape[1:] != self.shape:
+            shape, came = (" x ".join(map(str, shape)) for shape in (self.shape, images.shape[1:]))
             raise ValueError(f"images must be {shape} (channels, height, width), as in training, got {came}")
         return images
 
     def state(self) -> dict[str, Any]:
         """Everything :meth:`from_state` needs, as plain JSON."""
-        return {"shape": self._shape}
+        return {"shape": self.shape}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Pictures":

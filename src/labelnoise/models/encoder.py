@@ -1,10 +1,6 @@
 """A pretrained text encoder from a local folder, with a classification head of its own."""
 
-import contextlib
 import json
-import logging
-import warnings
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +9,10 @@ from jaxtyping import Float, Int64
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from labelnoise import _transformers
+
 _CONFIG, _WEIGHTS, _INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+_WANTED = "text encoder"
 _OFTEN_NEW = "pooler"  # a layer before the head, which pretraining on masked words leaves out
 
 
@@ -21,8 +20,8 @@ class TextEncoder(nn.Module):
     """A sequence classifier of Hugging Face's transformers: token ids (n, length) -> logits (n, k).
 
     Padding, which stands at the end of a text, is hidden from the network; columns that are padding throughout the
-    batch are cut off first, since attention costs the square of the length. No code of the folder is run, no pickle is
-    read, and nothing is downloaded.
+    batch are cut off first, since attention costs the square of the length. A weight that layers share stands once in
+    the ``state_dict``. No code of the folder is run, no pickle is read, and nothing is downloaded.
 
     Args:
         network: one of transformers.
@@ -41,6 +40,9 @@ class TextEncoder(nn.Module):
         super().__init__()
         self.network: Any = network.train()  # transformers hands it over in eval mode, unlike any other new module
         self.pad_id = pad_id
+        self._others = _other_names(self)
+        self.register_state_dict_post_hook(_drop_others)
+        self.register_load_state_dict_pre_hook(_add_others)
 
     @staticmethod
     def load(folder: str | Path, *, num_classes: int, pad_id: int) -> "TextEncoder":
@@ -53,7 +55,7 @@ class TextEncoder(nn.Module):
         folder = Path(folder)
         _check_config(folder)
         weights = _read_weights(folder)
-        with _transformers(folder) as transformers:
+        with _transformers.reading(folder, _WANTED) as transformers:
             with torch.device("meta"):  # the class is all that is wanted of it
                 empty = _build(transformers, folder, num_classes, pad_id)
             # Weights that are handed over leave no file to choose: some configs would have it choose a pickle.
@@ -81,7 +83,7 @@ class TextEncoder(nn.Module):
         """
         folder = Path(folder)
         _check_config(folder)
-        with _transformers(folder) as transformers:
+        with _transformers.reading(folder, _WANTED) as transformers:
             network = _build(transformers, folder, num_classes, pad_id)
         return TextEncoder(network, pad_id=pad_id)
 
@@ -96,6 +98,25 @@ class TextEncoder(nn.Module):
         if 0 < positions < ids.shape[1]:
             raise ValueError(f"texts must have at most {positions} tokens for this network, got {ids.shape[1]}")
         return self.network(input_ids=ids, attention_mask=(ids != self.pad_id).long(), return_dict=True).logits
+
+
+def _other_names(module: nn.Module) -> dict[str, str]:
+    """The first name of each weight that has several: BART's encoder and decoder share their embeddings."""
+    first: dict[nn.Parameter, str] = {}
+    names = {name: first.setdefault(weight, name) for name, weight in module.named_parameters(remove_duplicate=False)}
+    return {name: shared for name, shared in names.items() if name != shared}
+
+
+def _drop_others(encoder: TextEncoder, state: dict[str, Tensor], prefix: str, _: Any) -> None:
+    for name in encoder._others:
+        del state[prefix + name]
+
+
+def _add_others(encoder: TextEncoder, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    # A weight that is missing altogether is for torch to report.
+    state |= {
+        prefix + name: state[prefix + first] for name, first in encoder._others.items() if prefix + first in state
+    }
 
 
 def _check_config(folder: Path) -> None:
@@ -137,29 +158,3 @@ def _build(transformers: Any, folder: Path, num_classes: int, pad_id: int) -> An
     automatic = transformers.AutoModelForSequenceClassification
     # No attention but transformers' own choice: a config may name an implementation that would be downloaded.
     return automatic.from_config(config, dtype=torch.float32, attn_implementation=None, trust_remote_code=False)
-
-
-@contextlib.contextmanager
-def _transformers(folder: Path) -> Generator[Any]:
-    """The package without its log messages, warnings and progress bars, and with errors of one line."""
-    disabled = logging.root.manager.disable
-    logging.disable()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                import transformers  # pyright: ignore[reportMissingImports] (an extra; it costs seconds)
-            except ImportError:
-                raise ValueError("a text encoder needs transformers: pip install 'labelnoise[hf]'") from None
-            bars = transformers.utils.logging.is_progress_bar_enabled()
-            transformers.utils.logging.disable_progress_bar()
-            try:
-                yield transformers
-            except Exception as error:  # whatever a folder of others can cause
-                cause = f"{type(error).__name__}: {error}".splitlines()[0]
-                raise ValueError(f"{folder} holds no text encoder that can be used: {cause}") from None
-            finally:
-                if bars:
-                    transformers.utils.logging.enable_progress_bar()
-    finally:
-        logging.disable(disabled)

@@ -10,17 +10,25 @@ summary.json         how many are
 source.json          where the data lie, for ``labelnoise review``
 report.html          all of it for people
 metrics.json         how good the model is; written last: a folder that has it is finished
+.lock                held by the process that works here; an empty file, which stays
 """
 
+import contextlib
 import json
 import shutil
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 from labelnoise import _files
 
-_PLAN, _FINISHED = "plan.json", "metrics.json"
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None
+
+_PLAN, _FINISHED, _LOCK = "plan.json", "metrics.json", ".lock"
 _RESULTS = ("report.html", "labels.csv", "summary.json", "source.json", "config.json", "model.safetensors")
 
 
@@ -37,21 +45,28 @@ class FitFolder:
         begun = self._read_plan()
         return begun is not None and begun["plan"] is not None and (self.path / _FINISHED).exists()
 
-    def open(self, settings: dict[str, Any], *, overwrite: bool) -> dict[str, Any] | None:
-        """Make the folder ready for a fit of these settings; returns the plan of one that has been begun.
+    @contextlib.contextmanager
+    def open(self, settings: dict[str, Any], *, overwrite: bool) -> Generator[dict[str, Any] | None]:
+        """Hold the folder, ready for a fit of these settings; gives the plan of one that has been begun.
 
         Raises:
-            ValueError: a folder that cannot be written, or that holds something else and is not to be overwritten.
+            ValueError: a folder that cannot be written, that another process holds, or that holds something else and
+                is not to be overwritten.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=self.path).close()
         except OSError as error:
             raise ValueError(f"out must be a folder that can be written, got {self.path}: {error.strerror}") from None
-        settings = json.loads(json.dumps(settings))
-        begun = self._read_plan()
-        if begun is None and any(self.path.iterdir()):
+        names = {entry.name for entry in self.path.iterdir()}
+        if _PLAN not in names and names - {_LOCK}:
             raise ValueError(f"out must be a new folder or one of a fit, got {self.path}, which holds something else")
+        with self._locked():
+            yield self._ready(json.loads(json.dumps(settings)), overwrite=overwrite)
+
+    def _ready(self, settings: dict[str, Any], *, overwrite: bool) -> dict[str, Any] | None:
+        """Make room for a fit of these settings."""
+        begun = self._read_plan()
         if begun is not None and begun["settings"] != settings:
             if begun["plan"] is not None and not overwrite:
                 different = ", ".join(sorted(key for key in settings if settings[key] != begun["settings"].get(key)))
@@ -102,6 +117,21 @@ class FitFolder:
             return None
         except (ValueError, TypeError, KeyError):
             raise ValueError(f"{self.path / _PLAN} is no plan of a fit; give another folder, or remove it") from None
+
+    @contextlib.contextmanager
+    def _locked(self) -> Generator[None]:
+        """Alone in the folder; the system lets go of it with the process, however that ends."""
+        with (self.path / _LOCK).open("a") as file:
+            if fcntl is not None:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise ValueError(
+                        f"another fit is at work in {self.path}; wait until it is done, or give another folder"
+                    ) from None
+                except OSError:  # a file system without locks
+                    pass
+            yield
 
     def _drop_work(self) -> None:
         shutil.rmtree(self.work, ignore_errors=True)

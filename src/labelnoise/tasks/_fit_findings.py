@@ -159,4 +159,5 @@ def _shown(own: OwnData, row: int) -> Shown:
     if own.kind == "table":
         values = inputs.slice(row, 1).to_pylist()[0]
         return Shown(None, "\n".join(f"{name}: {value}" for name, value in values.items()))
-    return Shown(None, ", ".join(f"{value:.3g}" for value in inputs[row, :_FEATURES_SHOWN].tolist()))
+    shown = ", ".join(f"{value:.3g}" for value in inputs[row, :_FEATURES_SHOWN].tolist())
+    return Shown(None, shown if inputs.shape[1] <= _FEATURES_SHOWN else f"{shown}, … ({inputs.shape[1]:,} in all)")

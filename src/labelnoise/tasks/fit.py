@@ -186,58 +186,56 @@ def fit(
         "max_false_flags": max_false_flags,
         "device": device,
     }
-    begun = folder.open(settings, overwrite=overwrite)
-    if folder.is_finished:
-        tell(f"{out} holds this fit already: there is nothing to do.")
-        return FitResult(folder.path, folder.read_json("metrics.json"), folder.read_json("summary.json"))
-    prepare.cache_clear()  # the files may have changed since they were prepared
-    prepared = prepare(request)
-    folds = _folds(folds, len(prepared.given) - len(prepared.trusted))
-    true = None if truth is None else read_truth(Path(truth), prepared)
-    _check_loss(loss, prepared)
-    if begun is None:
-        plan = make_plan(
-            prepared,
-            _recipe(model, prepared, device),
-            candidates,
-            budget=limit,
-            epochs=epochs,
-            refine=refine,
-            folds=folds,
-            workers=workers,
-            device=device,
-        )
-        folder.begin(settings, plan.model_dump(mode="json"))
-    else:
+    with folder.open(settings, overwrite=overwrite) as begun:
+        if folder.is_finished:
+            tell(f"{out} holds this fit already: there is nothing to do.")
+            return FitResult(folder.path, folder.read_json("metrics.json"), folder.read_json("summary.json"))
+        prepared = prepare(request, tell=tell)
+        folds = _folds(folds, len(prepared.given) - len(prepared.trusted))
+        true = None if truth is None else read_truth(Path(truth), prepared)
+        _check_loss(loss, prepared)
+        if begun is None:
+            begun = make_plan(
+                prepared,
+                _recipe(model, prepared, device),
+                candidates,
+                budget=limit,
+                epochs=epochs,
+                refine=refine,
+                folds=folds,
+                workers=workers,
+                device=device,
+            ).model_dump(mode="json")
+            folder.begin(settings, begun)
         plan = Plan.model_validate(begun)
-    for line in [*facts_of(prepared, plan.recipe), announced(plan, limit, folds)]:
-        tell(": ".join(line))
+        for line in [*facts_of(prepared, plan.recipe), announced(plan, limit, folds)]:
+            tell(": ".join(line))
 
-    work = Work(request, plan.recipe, plan.epochs, balanced, device, folder.work)
-    with open_progress() as progress:
-        bar = progress.add_task("training", total=plan.epochs * (len(plan.candidates) + plan.refine + folds))
-        fitted = fit_candidates(
-            prepared,
-            work,
-            plan,
-            folds=folds,
-            assume=assume,
-            max_false_flags=max_false_flags,
-            workers=workers,
-            on_progress=lambda epochs: progress.update(bar, completed=epochs),
-        )
-    metrics = metrics_of(prepared, fitted, balanced=balanced)
-    summary = fitted.audit.summary()
-    _save_model(prepared, fitted, plan.recipe, columns, folder.path)
-    folder.write("labels.csv", fitted.audit.to_csv())
-    folder.write_json("summary.json", summary)
-    folder.write_json(SOURCE, source_of(request.data, labels=request.labels, column=label))
-    facts = [*facts_of(prepared, plan.recipe), *spent(plan, time.perf_counter() - start)]
-    command = command_of(fit, Path(data), given)
-    findings = findings_of(prepared, fitted, metrics, facts, title=Path(data).name, command=command, truth=true)
-    folder.write("report.html", fit_page(findings))
-    folder.finish(metrics)
-    return FitResult(folder.path, metrics, summary)
+        work = Work(request, plan.recipe, plan.epochs, balanced, device, folder.work)
+        with open_progress() as progress:
+            bar = progress.add_task("training", total=plan.epochs * (len(plan.candidates) + plan.refine + folds))
+            fitted = fit_candidates(
+                prepared,
+                work,
+                plan,
+                folds=folds,
+                assume=assume,
+                max_false_flags=max_false_flags,
+                workers=workers,
+                on_progress=lambda epochs: progress.update(bar, completed=epochs),
+            )
+        metrics = metrics_of(prepared, fitted, balanced=balanced)
+        summary = fitted.audit.summary()
+        _save_model(prepared, fitted, plan.recipe, columns, folder.path)
+        folder.write("labels.csv", fitted.audit.to_csv())
+        folder.write_json("summary.json", summary)
+        folder.write_json(SOURCE, source_of(request.data, labels=request.labels, column=label))
+        facts = [*facts_of(prepared, plan.recipe), *spent(plan, time.perf_counter() - start)]
+        command = command_of(fit, Path(data), given)
+        findings = findings_of(prepared, fitted, metrics, facts, title=Path(data).name, command=command, truth=true)
+        folder.write("report.html", fit_page(findings))
+        folder.finish(metrics)
+        return FitResult(folder.path, metrics, summary)
 
 
 def _recipe(model: str, prepared: Prepared, device: str) -> TrainingRecipe:

@@ -43,7 +43,7 @@ def test_every_loss_of_the_demo_trains_to_the_end(precision, tmp_path):
     changes = {"epochs": 12, "seeds": 1, "noises.0.rates": [0.2], "losses.3.warmup": 9, "precision": precision}
     recipe = load_recipe("digits", changes)
     rates = {loss.label: 0.03 for loss in recipe.losses}
-    configs = study_runs(recipe, load_data(recipe.dataset)[1], learning_rates=rates)
+    configs = study_runs(recipe, load_data(recipe.dataset), learning_rates=rates)
     for config in configs:
         execute(config, tmp_path / "runs", device="cuda")
     runs = read_all(configs, tmp_path)

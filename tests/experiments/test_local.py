@@ -10,15 +10,23 @@ import pytest
 
 from labelnoise import _files
 from labelnoise.experiments import load_data, load_recipe, local, read_all, run_all, study_runs
-from labelnoise.runs import RunFolder, Store
+from labelnoise.runs import Part, RunFolder, Store
 
-SMALL = {"epochs": 3, "seeds": 2, "noises.0.rates": [0.4], "losses.3.warmup": 1, "losses.3.k": 0.01}
+# Augmented, so not stacked.
+SMALL = {
+    "augment": {"name": "crop", "padding": 1},
+    "epochs": 3,
+    "seeds": 2,
+    "noises.0.rates": [0.4],
+    "losses.3.warmup": 1,
+    "losses.3.k": 0.01,
+}
 
 
 def configs(**changes):
     recipe = load_recipe("digits", SMALL | changes)
     rates = {loss.label: 0.01 for loss in recipe.losses}
-    return study_runs(recipe, load_data(recipe.dataset)[1], learning_rates=rates)
+    return study_runs(recipe, load_data(recipe.dataset), learning_rates=rates)
 
 
 def test_every_run_is_done_and_progress_is_told(tmp_path):
@@ -49,7 +57,7 @@ def spy(config, *arguments, **settings):
         log.write(config.run_id + "\\n")
     execute(config, *arguments, **settings)
 local.execute = spy
-local._work(root, os.getpid(), "cpu")
+local._work(root, os.getpid(), "cpu", 1)
 """
 
 
@@ -66,7 +74,7 @@ def test_a_full_disk_is_an_error_of_the_run_that_met_it(tmp_path, monkeypatch):
 
     monkeypatch.setattr(_files.os, "fsync", full)
     Store(tmp_path / "store.sqlite").add(configs()[:2])
-    local._work(tmp_path, os.getpid(), "cpu")
+    local._work(tmp_path, os.getpid(), "cpu", 1)
     failures = Store(tmp_path / "store.sqlite").failures()
     assert list(failures.values()) == ["OSError: [Errno 28] No space left on device"] * 2
     assert not list(tmp_path.rglob("*.pt"))
@@ -109,3 +117,55 @@ def test_whoever_is_killed_the_work_is_finished_to_the_same_bits_and_nobody_live
     (first,), (second,) = read_all([cut], tmp_path / "undisturbed"), read_all([cut], with_rest_removed)
     assert first.history == second.history
     assert first.metrics == second.metrics
+
+
+def test_a_run_that_fails_in_a_stack_is_recorded_and_stops_no_other(tmp_path):
+    good = configs(augment=None)
+    assert all(config.stacked for config in good)
+    bad = good[0].model_copy(update={"loss": Part(name="pruned_gce", warmup=3)})  # of three epochs
+    explosive = good[0].model_copy(update={"rate": 0.3, "loss": Part(name="gce", q=0.0, label_smoothing=0.5)})
+    failures = run_all([bad, explosive, *good], tmp_path, workers=1, on_progress=lambda _: None)
+    assert failures.keys() == {bad.run_id}
+    assert "warmup must lie below epochs 3" in failures[bad.run_id]
+    assert len(read_all([explosive, *good], tmp_path)) == 9
+
+
+def test_a_run_is_the_same_alone_and_in_a_stack(tmp_path):
+    together = configs(augment=None)
+    run_all(together, tmp_path, workers=1, on_progress=lambda _: None)
+    local.execute(together[3], tmp_path / "alone" / "runs")
+    (alone,), stacked = read_all(together[3:4], tmp_path / "alone"), read_all(together, tmp_path)[3]
+    assert alone.history == stacked.history
+    assert alone.metrics == stacked.metrics
+    assert (RunFolder(tmp_path / "runs", together[3]).path / "weights.safetensors").read_bytes() == (
+        RunFolder(tmp_path / "alone" / "runs", together[3]).path / "weights.safetensors"
+    ).read_bytes()
+
+
+STACK_WORKER = """
+import os, sys
+from pathlib import Path
+from labelnoise.experiments import local
+from labelnoise.training import stack
+stack._SECONDS_BETWEEN_CHECKPOINTS = 0
+local._work(Path(sys.argv[1]), os.getpid(), "cpu", 1)
+"""
+
+
+def test_a_stack_whose_worker_was_killed_is_finished_to_the_same_bits(tmp_path):
+    runs = configs(augment=None, epochs=60)
+    cut, undisturbed = tmp_path / "cut", tmp_path / "undisturbed"
+    cut.mkdir()
+    Store(cut / "store.sqlite").add(runs)
+    worker = subprocess.Popen([sys.executable, "-c", STACK_WORKER, str(cut)])
+    while len(list(cut.glob("runs/*/checkpoint.pt"))) < len(runs) // 2:
+        assert worker.poll() is None
+        time.sleep(0.01)
+    worker.kill()
+    worker.wait()
+    assert not read_all(runs, cut)
+    for root in (cut, undisturbed):
+        assert run_all(runs, root, workers=2, on_progress=lambda _: None) == {}
+    for first, second in zip(read_all(runs, cut), read_all(runs, undisturbed), strict=True):
+        assert first.history == second.history
+        assert first.metrics == second.metrics

@@ -15,6 +15,7 @@ def test_a_cell_tells_the_runs_of_one_noise_and_loss():
     assert text.count("1/2, 1 running") == 3
     assert text.count("1/2, 1 failed") == 1
     assert "symmetric 40%" in text
+    assert "precision 32-true" in text
 
 
 def test_the_display_ends_with_what_it_was_told_last(capsys):

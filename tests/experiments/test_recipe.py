@@ -1,8 +1,10 @@
+import json
 from importlib.resources import files
 
 import pytest
 
-from labelnoise.experiments import load_recipe, parse_recipe, recipe_names
+from labelnoise.experiments import Recipe, load_data, load_recipe, parse_recipe, recipe_names, study_runs
+from labelnoise.training import fabric
 
 DIGITS = (files("labelnoise.experiments") / "recipes" / "digits.toml").read_text()
 
@@ -27,6 +29,29 @@ def test_changes_reach_into_tables_and_lists():
     assert recipe.noises[0].rates == [0.3]
 
 
+@pytest.mark.parametrize(("gains", "resolved"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_auto_precision_is_settled_before_a_run_has_an_identity(monkeypatch, gains, resolved):
+    monkeypatch.setattr(fabric, "_gains_by_bfloat16", lambda device: gains and device == "cuda")
+
+    data = load_data(load_recipe("digits").dataset)
+
+    def ids(precision):
+        recipe = load_recipe("digits", {"precision": precision}, device="cuda")
+        assert Recipe(**json.loads(recipe.model_dump_json())).precision == recipe.precision
+        rates = {loss.label: 0.1 for loss in recipe.losses}
+        return {run.run_id: run.precision for run in study_runs(recipe, data, learning_rates=rates)}
+
+    assert set(ids("auto").values()) == {resolved}
+    assert ids("auto") == ids(resolved)
+    assert load_recipe("digits", {"precision": "auto"}).precision == "32-true"  # for the CPU
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_packaged_recipes_give_the_same_runs_on_every_machine(monkeypatch, name):
+    monkeypatch.setattr(fabric, "_gains_by_bfloat16", lambda _: True)
+    assert load_recipe(name).precision == "32-true"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -41,6 +66,8 @@ def test_changes_reach_into_tables_and_lists():
         ('"mlp"', '"mmp"', "unknown model 'mmp'; did you mean 'mlp'"),
         ('"symmetric"', '"symetric"', "unknown noise model 'symetric'; did you mean 'symmetric'"),
         ('"multi_step"', '"multistep"', "unknown schedule 'multistep'; did you mean 'multi_step'"),
+        ('"32-true"', '"8-bit"', "precision must be 'auto', '32-true' or 'bf16-mixed', got '8-bit'"),
+        ('precision = "32-true"', "", "recipe setting precision: Field required"),
         ('"digits"', '"digit"', "unknown data set 'digit'; did you mean 'digits'"),
     ],
 )

@@ -18,6 +18,7 @@ from labelnoise.experiments import (
 from labelnoise.runs import Part, Run
 
 run_module = importlib.import_module("labelnoise.experiments.run")
+stack_module = importlib.import_module("labelnoise.experiments.stack")
 problem_module = importlib.import_module("labelnoise.experiments.problem")
 
 
@@ -29,7 +30,7 @@ def recipe():
 def configs(recipe, learning_rate=0.01):
     """The runs of the recipe, seed by seed."""
     rates = {loss.label: learning_rate for loss in recipe.losses}
-    runs = study_runs(recipe, load_data(recipe.dataset)[1], learning_rates=rates)
+    runs = study_runs(recipe, load_data(recipe.dataset), learning_rates=rates)
     return [[run for run in runs if run.seed == seed] for seed in range(recipe.seeds)]
 
 
@@ -40,12 +41,16 @@ def checksum(*tensors):
 def what_it_sees(config, root, monkeypatch):
     """Checksums of noisy labels, split, initial weights and batch order of one run."""
     seen = {}
-    train = run_module.train
 
-    def spy(model, objective, training, validation, test, **settings):
+    def look(model, training, validation):
         seen["labels"] = checksum(training.labels, validation.labels)
         seen["split"] = checksum(training.index, validation.index)
         seen["weights"] = checksum(*(parameter.detach() for parameter in model.parameters()))
+
+    train, train_stack = run_module.train, stack_module.train_stack
+
+    def spy(model, objective, training, validation, test, **settings):
+        look(model, training, validation)
         order = []
         forward = type(objective).forward
         monkeypatch.setattr(
@@ -56,16 +61,27 @@ def what_it_sees(config, root, monkeypatch):
         seen["order"] = checksum(*order)
         return result
 
+    def spy_on_stack(members, **settings):
+        (own,) = members
+        look(own.model, own.train, own.validation)
+        seen["order"] = checksum(own.generator.get_state())
+        return train_stack(members, **settings)
+
     monkeypatch.setattr(run_module, "train", spy)
+    monkeypatch.setattr(stack_module, "train_stack", spy_on_stack)
     execute(config, root)
     monkeypatch.undo()
+    assert seen.keys() == {"labels", "split", "weights", "order"}
     return seen
 
 
+@pytest.mark.parametrize("augment", [None, Part(name="crop", padding=1)], ids=["stacked", "by itself"])
 def test_losses_and_learning_rates_see_the_same_data_in_the_same_order_from_the_same_start(
-    recipe, tmp_path, monkeypatch
+    augment, recipe, tmp_path, monkeypatch
 ):
+    recipe = recipe.model_copy(update={"augment": augment})
     runs = [*configs(recipe)[0], configs(recipe, 0.1)[0][0]]
+    assert all(run.stacked == (augment is None) for run in runs)
     first, *others = [what_it_sees(config, tmp_path, monkeypatch) for config in runs]
     assert len(others) == 4
     assert all(other == first for other in others)
@@ -80,7 +96,7 @@ def test_a_poisoned_test_set_changes_no_choice(recipe, tmp_path, monkeypatch):
     for name, data in {"right": digits, "poisoned": wrong}.items():
         monkeypatch.setattr(problem_module.datasets, "load", lambda *_, data=data, **__: data)
         problem_module._load_data.cache_clear()
-        tuning = tuning_runs(recipe, load_data(recipe.dataset)[1], loss=chooser(recipe))
+        tuning = tuning_runs(recipe, load_data(recipe.dataset), loss=chooser(recipe))
         for config in tuning:
             execute(config, tmp_path / name / "runs")
         runs = read_all(tuning, tmp_path / name)
@@ -93,7 +109,7 @@ def test_a_poisoned_test_set_changes_no_choice(recipe, tmp_path, monkeypatch):
 def test_a_finished_run_is_not_touched(recipe, tmp_path, monkeypatch):
     config = configs(recipe)[0][0]
     execute(config, tmp_path)
-    monkeypatch.setattr(run_module, "train", None)
+    monkeypatch.setattr(run_module, "execute_stack", None)
     execute(config, tmp_path)
 
 
@@ -155,3 +171,19 @@ def test_features_of_what_is_no_text_are_refused(recipe, tmp_path):
     config = configs(recipe)[0][0].model_copy(update={"features": Part(name="tfidf")})
     with pytest.raises(ValueError, match="features tfidf are for texts, digits has none"):
         execute(config, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "stacked"),
+    [
+        ({}, True),
+        ({"batch_size": 256}, False),  # 256 x (64 x 256 + 256 x 10) products are more than 2^22
+        ({"batch_size": 256, "model": {"name": "mlp", "hidden": [128]}}, True),
+        ({"model": {"name": "lenet"}}, False),
+        ({"augment": {"name": "crop", "padding": 1}}, False),
+        ({"precision": "bf16-mixed"}, False),
+        ({"losses": [{"name": "forward", "transition": "true"}]}, False),
+    ],
+)
+def test_which_runs_are_stacked_is_a_rule_on_their_settings(changes, stacked):
+    assert {run.stacked for runs in configs(load_recipe("digits", changes)) for run in runs} == {stacked}

@@ -6,6 +6,7 @@ from labelnoise.fitting import build_network, build_objective, default_recipe
 from labelnoise.fitting.recipe import default_epochs
 from labelnoise.objectives import PrunedLoss
 from labelnoise.runs import Part
+from labelnoise.training import fabric
 
 
 def recipe(kind, *, model="auto", samples=1000, device="cpu"):
@@ -24,6 +25,13 @@ def test_each_kind_has_its_network():
 def test_images_are_cropped_and_nothing_else_is():
     assert recipe("image").augment is not None
     assert recipe("table").augment is None
+
+
+def test_only_networks_of_images_train_in_bfloat16_and_only_where_they_gain(monkeypatch):
+    for gains in (True, False):
+        monkeypatch.setattr(fabric, "_gains_by_bfloat16", lambda _, gains=gains: gains)
+        assert recipe("image").precision == ("bf16-mixed" if gains else "32-true")
+        assert recipe("table").precision == "32-true"
 
 
 def test_more_samples_take_fewer_epochs_and_never_none():

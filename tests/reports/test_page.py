@@ -9,7 +9,7 @@ def test_names_from_data_and_titles_are_escaped(tmp_path):
     hostile = "<script>alert(1)</script>"
     recipe = load_recipe("digits", {"epochs": 2, "seeds": 1, "losses.3.warmup": 1, "losses.3.k": 0.01})
     rates = {loss.label: 0.01 for loss in recipe.losses}
-    configs = study_runs(recipe, load_data(recipe.dataset)[1], learning_rates=rates)
+    configs = study_runs(recipe, load_data(recipe.dataset), learning_rates=rates)
     for config in configs:
         execute(config, tmp_path / "runs")
     runs = read_all(configs, tmp_path)

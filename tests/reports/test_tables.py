@@ -3,14 +3,14 @@ from statistics import fmean, stdev
 
 import pytest
 
-from labelnoise.experiments import load_recipe, study_runs
+from labelnoise.experiments import load_data, load_recipe, study_runs
 from labelnoise.reports import results_csv, spread, summarise
 from labelnoise.runs import Run
 
 
 def runs(seeds):
     recipe = load_recipe("digits", {"seeds": seeds})
-    configs = study_runs(recipe, "checksum", learning_rates={loss.label: 0.01 for loss in recipe.losses})
+    configs = study_runs(recipe, load_data(recipe.dataset), learning_rates={loss.label: 0.01 for loss in recipe.losses})
     return [
         Run(
             config,

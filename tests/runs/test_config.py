@@ -34,6 +34,7 @@ def test_the_id_is_a_function_of_every_setting():
         "features": {"name": "tfidf"},
         "augment": {"name": "crop"},
         "nesterov": True,
+        "stacked": True,
         "dataset_checksum": "abd",
         "precision": "bf16-mixed",
         **{name: {"name": "other"} for name in ("dataset", "noise", "schedule")},
@@ -57,3 +58,20 @@ def test_what_makes_no_sense_is_refused(name, value):
 def test_it_is_frozen():
     with pytest.raises(ValidationError, match="frozen"):
         RunConfig(**SETTINGS).seed = 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "together"),
+    [
+        ({"seed": 7, "rate": 0.1, "noise": {"name": "pair_flip"}, "loss": {"name": "cce"}}, True),
+        ({"learning_rate": 0.1}, False),
+        ({"epochs": 3}, False),
+        ({"model": {"name": "mlp", "hidden": [9]}}, False),
+        ({"stacked": False}, False),
+    ],
+)
+def test_what_is_trained_together_differs_in_noise_loss_and_seed_alone(changes, together):
+    config, other = (RunConfig(**SETTINGS | {"stacked": True} | more) for more in ({}, changes))
+    assert config.stacks_with(other) == together
+    assert other.stacks_with(config) == together
+    assert not RunConfig(**SETTINGS).stacks_with(RunConfig(**SETTINGS))

@@ -31,16 +31,16 @@ def test_every_run_is_claimed_once_and_counted(store):
     store.add(configs(3))
     assert store.counts() == Counts(done=0, running=0, failed=0, left=3)
     claimed = [store.claim() for _ in range(4)]
-    assert claimed == [*configs(3), None]
-    store.finish(claimed[0])
-    store.finish(claimed[1], error="ValueError: no")
+    assert claimed == [*([config] for config in configs(3)), []]
+    store.finish(claimed[0][0])
+    store.finish(claimed[1][0], error="ValueError: no")
     assert store.counts() == Counts(done=1, running=1, failed=1, left=0)
-    assert store.failures() == {claimed[1].run_id: "ValueError: no"}
+    assert store.failures() == {claimed[1][0].run_id: "ValueError: no"}
 
 
 def test_what_failed_is_tried_again_when_it_is_asked_for_again(store):
     store.add(configs(2))
-    store.finish(store.claim(), error="no")
+    store.finish(store.claim()[0], error="no")
     store.add(configs(2))
     assert store.counts() == Counts(done=0, running=0, failed=0, left=2)
     assert store.failures() == {}
@@ -49,7 +49,7 @@ def test_what_failed_is_tried_again_when_it_is_asked_for_again(store):
 def test_what_is_finished_or_lost_is_known_from_outside(store):
     store.add(configs(2), finished=configs(1))
     assert store.counts() == Counts(done=1, running=0, failed=0, left=1)
-    assert store.claim() == configs(2)[1]
+    assert store.claim() == configs(2)[1:]
     store.add(configs(2))  # the first has been deleted, the second is running
     assert store.counts() == Counts(done=0, running=1, failed=0, left=1)
 
@@ -61,7 +61,28 @@ def test_a_dead_process_of_this_host_loses_its_claim_at_once(store):
     process.start()
     process.join()
     assert store.counts().left == 1
-    assert store.claim() == config
+    assert store.claim() == [config]
+
+
+def stacked(count, **changes):
+    return [RunConfig(**SETTINGS | {"stacked": True, "seed": seed} | changes) for seed in range(count)]
+
+
+def test_what_is_trained_together_is_claimed_together(store):
+    others = stacked(2, epochs=7)
+    mixed = [*stacked(3), *configs(1), *others, *stacked(2, rate=0.1)]
+    store.add(mixed)
+    assert store.claim() == [*mixed[:3], *mixed[6:]]
+    assert store.claim() == configs(1)
+    assert store.claim() == others
+    assert store.claim() == []
+
+
+def test_claimants_share_a_large_stack(store):
+    store.add(stacked(40))
+    assert [len(store.claim(2)) for _ in range(5)] == [20, 10, 8, 2, 0]
+    store.add([config.model_copy(update={"epochs": 9}) for config in stacked(50)])
+    assert len(store.claim()) == 32
 
 
 @pytest.mark.parametrize(
@@ -80,7 +101,7 @@ def test_whether_an_owner_is_alive(store, columns, silence, free):
     store.claim()
     own(store, config, heartbeat=time.time() - silence, **columns)
     assert store.counts().left == int(free)
-    assert store.claim() == (config if free else None)
+    assert store.claim() == ([config] if free else [])
 
 
 def test_the_heart_beats_while_the_block_runs(store, monkeypatch):
@@ -102,8 +123,8 @@ def test_the_heart_beats_while_the_block_runs(store, monkeypatch):
 
 
 def claim_all(store, claimed):
-    while (config := store.claim()) is not None:
-        claimed.put((config.run_id, os.getpid()))
+    while configs := store.claim():
+        claimed.put((configs[0].run_id, os.getpid()))
         time.sleep(0.001)
 
 

@@ -194,6 +194,7 @@ def test_evaluate_and_predict_leave_mode_and_weights_alone():
     torch.testing.assert_close(probabilities, expected, rtol=1e-5, atol=1e-6)
     given = label_probability(model, other, data, fabric=fabric)
     assert torch.equal(given, probabilities[torch.arange(3000), data.labels])
+    assert not probabilities.is_inference()  # which could not be written to, nor learnt from
 
 
 def test_augmentation_touches_training_batches_only():
@@ -250,3 +251,11 @@ def test_settings_that_would_silently_do_nothing_are_refused(settings):
     message = "epochs and batch_size must be at least 1|warmup must lie below epochs 2, got 2"
     with pytest.raises(ValueError, match=message):
         run(**settings, schedule="multi_step")
+
+
+def test_a_weight_that_a_network_uses_twice_is_predicted_with():
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
+    model[2].weight = model[0].weight
+    fabric, inputs = open_fabric("cpu"), torch.randn(5, 4)
+    expected = model(inputs).softmax(1).detach()
+    torch.testing.assert_close(predict(model, model.state_dict(), inputs, fabric=fabric), expected, rtol=0, atol=1e-6)

@@ -9,6 +9,7 @@ from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from labelnoise.experiments.run import execute
+from labelnoise.experiments.stack import execute_stack
 from labelnoise.runs import Run, RunConfig, RunFolder, RunState, Store
 from labelnoise.training import polling, working_for
 
@@ -23,8 +24,9 @@ def run_all(
 ) -> dict[str, str]:
     """Finish every run under ``root`` that can be finished; returns the errors of those that cannot, by run id.
 
-    Each worker claims one run after the other from the store, so any number of drivers on one folder share the work,
-    and what a killed one left behind is done by the next. ``on_progress`` is told every run's state, from a thread.
+    Each worker claims one run, or one stack of them, after the other from the store, so any number of drivers on one
+    folder share the work, and what a killed one left behind is done by the next. ``on_progress`` is told every run's
+    state, from a thread.
 
     Raises:
         ChildProcessError: a worker was killed, by somebody or for want of memory.
@@ -34,7 +36,9 @@ def run_all(
     store.add(configs, finished=[config for config in configs if RunFolder(root / "runs", config).is_finished])
     try:
         with polling(lambda: on_progress(store.states())):
-            joblib.Parallel(n_jobs=workers)(joblib.delayed(_work)(root, os.getpid(), device) for _ in range(workers))
+            joblib.Parallel(n_jobs=workers)(
+                joblib.delayed(_work)(root, os.getpid(), device, workers) for _ in range(workers)
+            )
     except TerminatedWorkerError:
         raise ChildProcessError("a worker process was killed; the same command goes on from its checkpoint") from None
     failures = store.failures()
@@ -52,13 +56,23 @@ def read_all(configs: Sequence[RunConfig], root: Path) -> list[Run]:
     return [folder.read() for folder in folders if folder.is_finished]
 
 
-def _work(root: Path, driver: int, device: str) -> None:
+def _work(root: Path, driver: int, device: str, workers: int) -> None:
     store = Store(root / "store.sqlite")
     with store.heartbeat(), working_for(driver):
-        while (config := store.claim()) is not None:
-            try:
-                execute(config, root / "runs", device=device)
-            except Exception as error:  # whatever it is, the other runs go on
-                store.finish(config, error=f"{type(error).__name__}: {error}")
-            else:
-                store.finish(config)
+        while configs := store.claim(workers):
+            for config, error in zip(configs, _attempt(configs, root / "runs", device), strict=True):
+                store.finish(config, error=None if error is None else f"{type(error).__name__}: {error}")
+
+
+def _attempt(configs: Sequence[RunConfig], root: Path, device: str) -> list[Exception | None]:
+    """What became of each: whatever the error of one is, the other runs go on."""
+    try:
+        if len(configs) > 1:
+            errors = execute_stack(configs, root, device=device)
+            return [errors.get(config.run_id) for config in configs]
+        execute(configs[0], root, device=device)
+    except Exception as error:
+        if len(configs) == 1:
+            return [error]
+        return [outcome for config in configs for outcome in _attempt([config], root, device)]
+    return [None]

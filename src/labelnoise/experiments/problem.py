@@ -30,13 +30,17 @@ class Problem(NamedTuple):
     class_names: tuple[str, ...]
 
 
-def load_data(dataset: Part) -> tuple[Dataset, str]:
+LoadedData = tuple[Dataset, str]
+"""A data set and its checksum."""
+
+
+def load_data(dataset: Part) -> LoadedData:
     """The data set and its checksum, kept for the next run of this process."""
     return _load_data(dataset.model_dump_json())
 
 
 @functools.lru_cache(maxsize=2)
-def _load_data(dataset: str) -> tuple[Dataset, str]:
+def _load_data(dataset: str) -> LoadedData:
     part = Part.model_validate_json(dataset)
     data = datasets.load(part.name, **part.settings)
     return data, data.checksum

@@ -37,7 +37,8 @@ def progress_table(states: Sequence[RunState]) -> Table:
     for config, state in states:
         row = cells.setdefault(f"{config.noise.name} {config.rate:.0%}", {})
         row.setdefault(config.loss.label, Counter())[state] += 1
-    table = Table("runs done", *losses.values(), box=box.SIMPLE_HEAD)
+    precision = "precision " + ", ".join(sorted({config.precision for config, _ in states}))
+    table = Table("runs done", *losses.values(), box=box.SIMPLE_HEAD, caption=precision)
     for noise, row in cells.items():
         table.add_row(noise, *(_cell(row[label]) if label in row else "" for label in losses))
     return table

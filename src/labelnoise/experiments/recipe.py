@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from labelnoise import _registry, datasets, features, losses, models, noise, objectives
 from labelnoise.runs import Part
-from labelnoise.training import AUGMENTATIONS, SCHEDULES, Precision
+from labelnoise.training import AUGMENTATIONS, SCHEDULES, Precision, resolve_precision
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -60,6 +60,7 @@ class Recipe(BaseModel):
     schedule: Part
     validation_fraction: float = Field(gt=0, lt=1)
     precision: Precision
+    """A file may say ``"auto"``; that is settled by the device before anything else knows of it."""
 
 
 def recipe_names() -> list[str]:
@@ -77,8 +78,10 @@ def recipe_names() -> list[str]:
     return below(_packaged(), "")
 
 
-def load_recipe(name: str, changes: dict[str, Any] | None = None) -> Recipe:
+def load_recipe(name: str, changes: dict[str, Any] | None = None, *, device: str = "cpu") -> Recipe:
     """The packaged recipe called ``name``, or the TOML file of that path, with ``changes`` to its settings.
+
+    ``device`` is what its runs will be on: it decides what a precision of ``"auto"`` is.
 
     Raises:
         ValueError: no such recipe, or one with an error: the message says where and what is allowed.
@@ -91,10 +94,10 @@ def load_recipe(name: str, changes: dict[str, Any] | None = None) -> Recipe:
     else:
         _registry.check_name("recipe", name, recipe_names())
         text = (_packaged() / f"{name}.toml").read_text()
-    return parse_recipe(text, changes)
+    return parse_recipe(text, changes, device=device)
 
 
-def parse_recipe(text: str, changes: dict[str, Any] | None = None) -> Recipe:
+def parse_recipe(text: str, changes: dict[str, Any] | None = None, *, device: str = "cpu") -> Recipe:
     """A recipe from TOML; ``changes`` maps dotted names such as ``model.hidden`` or ``losses.0.q`` to values.
 
     >>> parse_recipe("epoch = 3")  # doctest: +ELLIPSIS
@@ -109,6 +112,8 @@ def parse_recipe(text: str, changes: dict[str, Any] | None = None) -> Recipe:
         _change(settings, name, value)
     for key in settings:
         _registry.check_name("setting", key, Recipe.model_fields)
+    if "precision" in settings:
+        settings["precision"] = resolve_precision(settings["precision"], device)
     try:
         recipe = Recipe(**settings)
     except ValidationError as error:

@@ -50,7 +50,7 @@ def run_study(
         ChildProcessError: a worker was killed.
     """
     placeholders = {loss.label: 1.0 for loss in recipe.losses}
-    if not any(only(config) for config in study_runs(recipe, "", learning_rates=placeholders)):
+    if not any(only(config) for config in study_runs(recipe, load_data(recipe.dataset), learning_rates=placeholders)):
         raise ValueError("the selection leaves no run of the study")
     failures: dict[str, str] = {}
 
@@ -73,21 +73,21 @@ def read_study(recipe: Recipe, root: Path) -> Study:
 
 
 def _study(recipe: Recipe, finish: Finish, only: Callable[[RunConfig], bool]) -> Study:
-    _, checksum = load_data(recipe.dataset)
+    data = load_data(recipe.dataset)
     tuned: dict[str, list[Run]] = {}
 
     def learning_rate(loss: Part) -> float:
         rule = recipe.learning_rate
         if not isinstance(rule, LearningRate):
             return rule
-        wanted = tuning_runs(recipe, checksum, loss=loss)
+        wanted = tuning_runs(recipe, data, loss=loss)
         tuned[loss.label] = finish(wanted)
         if len(tuned[loss.label]) < len(wanted):
             raise ValueError(f"the runs that choose the learning rate by {loss.name} are not all finished")
         return choose_learning_rate(tuned[loss.label])
 
     def runs(learning_rates: dict[str, float]) -> list[Run]:
-        return finish([run for run in study_runs(recipe, checksum, learning_rates=learning_rates) if only(run)])
+        return finish([run for run in study_runs(recipe, data, learning_rates=learning_rates) if only(run)])
 
     shared = learning_rate(chooser(recipe))
     result = runs({loss.label: shared for loss in recipe.losses})

@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
+from labelnoise.experiments.problem import LoadedData
 from labelnoise.experiments.recipe import LearningRate, Recipe
+from labelnoise.experiments.stack import is_stacked
 from labelnoise.runs import Part, Run, RunConfig
 
 
-def tuning_runs(recipe: Recipe, checksum: str, *, loss: Part) -> list[RunConfig]:
+def tuning_runs(recipe: Recipe, data: LoadedData, *, loss: Part) -> list[RunConfig]:
     """The runs that choose the learning rate of ``loss``: every candidate at one noise rate."""
     rule = recipe.learning_rate
     if not isinstance(rule, LearningRate):
         raise ValueError(f"the recipe fixes the learning rate, to {rule}")
     return [
-        _config(recipe, checksum, Part(name=noise.name, **noise.settings), rule.at_rate, loss, candidate, seed)
+        _config(recipe, data, Part(name=noise.name, **noise.settings), rule.at_rate, loss, candidate, seed)
         for noise in recipe.noises[:1]
         for seed in range(min(rule.seeds, recipe.seeds))
         for candidate in rule.candidates
@@ -42,10 +44,10 @@ def choose_learning_rate(runs: Sequence[Run]) -> float:
     return max(accuracies, key=accuracies.__getitem__)
 
 
-def study_runs(recipe: Recipe, checksum: str, *, learning_rates: dict[str, float]) -> list[RunConfig]:
+def study_runs(recipe: Recipe, data: LoadedData, *, learning_rates: dict[str, float]) -> list[RunConfig]:
     """Every noise model x rate x seed x loss, so that runs of one problem follow each other; rates by loss label."""
     return [
-        _config(recipe, checksum, Part(name=noise.name, **noise.settings), rate, loss, learning_rates[loss.label], seed)
+        _config(recipe, data, Part(name=noise.name, **noise.settings), rate, loss, learning_rates[loss.label], seed)
         for noise in recipe.noises
         for rate in noise.rates
         for seed in range(recipe.seeds)
@@ -54,10 +56,12 @@ def study_runs(recipe: Recipe, checksum: str, *, learning_rates: dict[str, float
 
 
 def _config(
-    recipe: Recipe, checksum: str, noise: Part, rate: float, loss: Part, learning_rate: float, seed: int
+    recipe: Recipe, data: LoadedData, noise: Part, rate: float, loss: Part, learning_rate: float, seed: int
 ) -> RunConfig:
     shared: dict[str, Any] = {
         name: getattr(recipe, name) for name in Recipe.model_fields.keys() & RunConfig.model_fields.keys()
     }
     chosen: dict[str, Any] = {"noise": noise, "rate": rate, "loss": loss, "learning_rate": learning_rate, "seed": seed}
-    return RunConfig(**shared | chosen, dataset_checksum=checksum)
+    dataset, checksum = data
+    config = RunConfig(**shared | chosen, dataset_checksum=checksum)
+    return config.model_copy(update={"stacked": is_stacked(config, dataset)})

@@ -13,7 +13,7 @@ from labelnoise._plugin import is_plugin, load_plugin
 from labelnoise.models import Normalize, TextEncoder
 from labelnoise.objectives import Objective, Stateless
 from labelnoise.runs import Part
-from labelnoise.training import Precision, seeded
+from labelnoise.training import Precision, resolve_precision, seeded
 
 _FEW = 5000  # samples, below which small batches make enough steps of them
 _SMALL_BATCH, _BATCH = 32, 128
@@ -61,7 +61,7 @@ def default_recipe(kind: str, model: str, *, samples: int, device: str) -> Train
         batch_size=_BATCH if samples >= _FEW else _SMALL_BATCH,
         learning_rate=_CONVOLUTIONAL_RATE if kind == "image" else _LEARNING_RATE,
         augment=_CROP if kind == "image" else None,
-        precision="bf16-mixed" if kind == "image" and _gains_by_bfloat16(device) else "32-true",
+        precision=resolve_precision("auto", device) if kind == "image" else "32-true",
     )
 
 
@@ -69,13 +69,6 @@ def encoder_recipe(folder: Path, pad_id: int) -> TrainingRecipe:
     """For a pretrained text encoder: the rate, batch and few epochs of Devlin et al. 2019 (arXiv 1810.04805, A.3)."""
     model = Part.model_validate({"name": ENCODER, "folder": str(folder), "pad_id": pad_id})
     return TrainingRecipe(model=model, batch_size=_SMALL_BATCH, learning_rate=_ENCODER_RATE)
-
-
-def _gains_by_bfloat16(device: str) -> bool:
-    """Whether convolutions are faster in it; without such instructions a CPU emulates it, many times slower."""
-    if device == "cpu":
-        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return device == "cuda" and torch.cuda.is_bf16_supported()
 
 
 def default_epochs(samples: int, recipe: TrainingRecipe) -> int:

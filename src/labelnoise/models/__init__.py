@@ -12,8 +12,20 @@ from labelnoise.models.mlp import MLP
 from labelnoise.models.normalize import Normalize
 from labelnoise.models.resnet import resnet18, resnet34
 from labelnoise.models.small_resnet import small_resnet
+from labelnoise.models.stacked_mlp import StackedMLP
 
-__all__ = ["MLP", "LeNet", "Normalize", "TextEncoder", "build", "names", "resnet18", "resnet34", "small_resnet"]
+__all__ = [
+    "MLP",
+    "LeNet",
+    "Normalize",
+    "StackedMLP",
+    "TextEncoder",
+    "build",
+    "names",
+    "resnet18",
+    "resnet34",
+    "small_resnet",
+]
 
 REGISTRY: dict[str, Callable[..., nn.Module]] = {
     "lenet": LeNet,

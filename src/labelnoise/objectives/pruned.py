@@ -159,15 +159,19 @@ class PrunedLoss(Objective):
                 f"loss must return one value a sample, shape {tuple(labels.shape)}, got {tuple(values.shape)}"
             )
         if self.training:
-            ignored = getattr(self.loss, "ignore_index", -100)
-            self.labels[index] = torch.where(labels == ignored, -1, labels)
-            if self.update == "table":
-                given = F.cross_entropy(logits.detach().float(), labels, reduction="none", ignore_index=ignored)
-                seen = given.neg().exp()
-                self.seen[index] = seen.to(self.seen.dtype)
+            self.remember(logits, labels, index)
         kept = self.kept[index]
         count = kept.sum() if self.average == "kept" else torch.ones_like(kept).sum()
         return torch.where(kept, values, 0).sum() / count.clamp(min=1)
+
+    @torch.no_grad()
+    def remember(self, logits: Tensor, labels: Tensor, index: Tensor) -> None:
+        """Take note of samples that a step has seen."""
+        ignored = getattr(self.loss, "ignore_index", -100)
+        self.labels[index] = torch.where(labels == ignored, -1, labels)
+        if self.update == "table":
+            seen = F.cross_entropy(logits.float(), labels, reduction="none", ignore_index=ignored).neg().exp()
+            self.seen[index] = seen.to(self.seen.dtype)
 
     def end_epoch(self, epoch: int, predict: Predict) -> None:
         if not self.training:

@@ -70,6 +70,8 @@ class RunConfig(BaseModel):
     schedule: Part
     validation_fraction: float = Field(gt=0, lt=1)
     precision: Precision
+    stacked: bool = False
+    """Whether it is trained by batched products, which round in another way; together with others where there are."""
     seed: int = Field(ge=0)
 
     @property
@@ -78,3 +80,8 @@ class RunConfig(BaseModel):
         settings = self.model_dump(mode="json", exclude_defaults=True)
         canonical = json.dumps(settings, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    def stacks_with(self, other: "RunConfig") -> bool:
+        """Whether both can be trained in one stack: they differ in noise, loss and seed alone."""
+        own = {name: getattr(self, name) for name in ("noise", "rate", "loss", "seed")}
+        return self.stacked and other.model_copy(update=own) == self

@@ -5,6 +5,7 @@ knowledge of what failed.
 """
 
 import contextlib
+import math
 import os
 import socket
 import sqlite3
@@ -20,6 +21,8 @@ from labelnoise.runs.config import RunConfig
 
 _HEARTBEAT_SECONDS = 10.0
 _SILENCE_SECONDS = 60.0  # after which an owner on another host is taken for dead
+_SMALLEST_STACK = 8  # worth taking: a stack of half as many takes hardly less time
+_LARGEST_STACK = 32  # as many copies of the data are in memory
 
 _SCHEMA = """
 create table if not exists runs (
@@ -62,22 +65,32 @@ class Store:
                     "update runs set state = ?, error = null where run_id = ? and state != 'running'", (state, run_id)
                 )
 
-    def claim(self) -> RunConfig | None:
-        """Take a run that nobody works on, or whose owner is dead; ``None`` where there is none."""
+    def claim(self, claimants: int = 1) -> list[RunConfig]:
+        """Take a run that nobody works on, or whose owner is dead, and those that are trained with it; else none.
+
+        ``claimants`` is how many share the work: each takes its part of a large stack.
+        """
         with self._transaction() as database:
-            open_runs = database.execute(
-                "select run_id, config, state, host, pid, started, heartbeat from runs "
+            rows = database.execute(
+                "select config, state, host, pid, started, heartbeat from runs "
                 "where state in ('left', 'running') order by state, rowid"
             ).fetchall()
-            for run_id, config, state, *owner in open_runs:
-                if state == "left" or _is_dead(*owner):
-                    database.execute(
-                        "update runs set state = 'running', host = ?, pid = ?, started = ?, heartbeat = ? "
-                        "where run_id = ?",
-                        (*_this_process(), time.time(), run_id),
-                    )
-                    return RunConfig.model_validate_json(config)
-        return None
+            free = (
+                RunConfig.model_validate_json(config)
+                for config, state, *owner in rows
+                if state == "left" or _is_dead(*owner)
+            )
+            first = next(free, None)
+            if first is None:
+                return []
+            alike = [first, *(config for config in free if first.stacks_with(config))]
+            size = min(max(math.ceil(len(alike) / claimants), _SMALLEST_STACK), _LARGEST_STACK)
+            for config in alike[:size]:
+                database.execute(
+                    "update runs set state = 'running', host = ?, pid = ?, started = ?, heartbeat = ? where run_id = ?",
+                    (*_this_process(), time.time(), config.run_id),
+                )
+            return alike[:size]
 
     def finish(self, config: RunConfig, *, error: str | None = None) -> None:
         """The run is done, or has failed with ``error``."""

@@ -53,7 +53,7 @@ def run(
         ValueError: a recipe with an error, or a folder that cannot be written or holds another study.
         ChildProcessError: a worker was killed, or some runs failed.
     """
-    parsed, selected, out = load_recipe(recipe, changes), _selection(only), Path(out)
+    parsed, selected, out = load_recipe(recipe, changes, device=device), _selection(only), Path(out)
     load_data(parsed.dataset)  # without data there is nothing to begin
     check_writable(out)
     settings = parsed.model_dump_json(indent=2) + "\n"

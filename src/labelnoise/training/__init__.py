@@ -1,13 +1,13 @@
 """Train a model on noisy labels: one loop, exact resume, and a record of what every sample did."""
 
 from labelnoise._types import Batch
+from labelnoise.training._checks import NonFiniteLossError
 from labelnoise.training.augment import REGISTRY as AUGMENTATIONS
 from labelnoise.training.augment import build_augment
 from labelnoise.training.checkpoint import load_checkpoint, save_checkpoint
-from labelnoise.training.fabric import Precision, open_fabric
+from labelnoise.training.fabric import Precision, open_fabric, resolve_precision
 from labelnoise.training.loop import (
     EpochMetrics,
-    NonFiniteLossError,
     TrainingResult,
     evaluate,
     label_probability,
@@ -19,6 +19,7 @@ from labelnoise.training.schedule import REGISTRY as SCHEDULES
 from labelnoise.training.schedule import build_schedule
 from labelnoise.training.seeds import child_generator, child_seed, seeded
 from labelnoise.training.split import split_validation
+from labelnoise.training.stack import Member, train_stack
 from labelnoise.training.trajectory import Trajectory
 from labelnoise.training.worker import polling, working_for
 
@@ -27,6 +28,7 @@ __all__ = [
     "SCHEDULES",
     "Batch",
     "EpochMetrics",
+    "Member",
     "NonFiniteLossError",
     "Precision",
     "TrainingResult",
@@ -43,9 +45,11 @@ __all__ = [
     "polling",
     "predict",
     "progress_bar",
+    "resolve_precision",
     "save_checkpoint",
     "seeded",
     "split_validation",
     "train",
+    "train_stack",
     "working_for",
 ]

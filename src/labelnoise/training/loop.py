@@ -6,9 +6,7 @@ business either. ``examples/plain_loop.py`` is the same in its barest form, and 
 
 from __future__ import annotations
 
-import contextlib
-import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,6 +20,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from labelnoise._types import Batch, SparseRows, TrainingRecord
 from labelnoise.objectives import Objective
+from labelnoise.training._checks import check_run, check_steps, check_validation, eval_mode, identity_of
 from labelnoise.training.checkpoint import load_checkpoint, save_checkpoint
 from labelnoise.training.record import Recorder
 from labelnoise.training.trajectory import Trajectory
@@ -32,13 +31,8 @@ if TYPE_CHECKING:
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 State = dict[str, Tensor]
 
-_CURE = "a lower learning rate is the usual cure"
 _EVALUATION_BATCH = 256  # larger ones fall out of the CPU's caches: a ResNet-14 takes half as long again with 1024
 _STEPS_BETWEEN_CHECKS = 100  # how often the host looks whether a loss on the device has become NaN
-
-
-class NonFiniteLossError(ArithmeticError):
-    """The loss became NaN or infinite; the last checkpoint is from before."""
 
 
 class EpochMetrics(NamedTuple):
@@ -130,11 +124,7 @@ def train(
         raise ValueError(f"fabric must be of one process, got {fabric.world_size}")
     if epochs < 1 or batch_size < 1:
         raise ValueError(f"epochs and batch_size must be at least 1, got {epochs} and {batch_size}")
-    if objective.warmup >= epochs:
-        raise ValueError(f"the objective's warmup must lie below epochs {epochs}, got {objective.warmup}")
-    for name, split in {"train": train, "validation": validation, "test": test}.items():
-        if split is not None:
-            _check(name, split, model)
+    check_run(model, objective, {"train": train, "validation": validation, "test": test}, epochs=epochs)
     wrapped, optimizer = fabric.setup(model, optimizer)
     objective = objective.to(fabric.device)
     train, validation = _to(train, fabric.device), _to(validation, fabric.device)
@@ -144,13 +134,7 @@ def train(
     best_epoch, best_state = 0, _copy(model)
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule, "objective": objective}
     parts |= {"trajectory": trajectory} if trajectory else {}
-    # Not everything that makes a run what it is, but what tells a checkpoint of another one.
-    identity = {
-        "samples": len(train.labels),
-        "batch_size": batch_size,
-        "objective": repr(objective),
-        "schedule": schedule.state_dict(),  # before its first step: learning rate, milestones, length
-    }
+    identity = identity_of(train, batch_size, objective, schedule)
 
     if checkpoint is not None and checkpoint.exists():
         state = load_checkpoint(checkpoint)
@@ -177,7 +161,8 @@ def train(
         rows_of_step = torch.randperm(len(train.labels), generator=generator).split(batch_size)
         losses = torch.zeros(len(rows_of_step), device=fabric.device)
         for step, rows in enumerate(rows_of_step):
-            inputs, labels, rows = train.inputs[rows], train.labels[rows], rows.to(fabric.device)
+            rows = rows.to(fabric.device)
+            inputs, labels = _take(train.inputs, rows), train.labels[rows]
             if augment is not None:
                 inputs = augment(inputs, generator)
             optimizer.zero_grad()
@@ -191,13 +176,12 @@ def train(
             if trajectory is not None:
                 trajectory.add(logits, rows)
             if step % _STEPS_BETWEEN_CHECKS == 0:
-                _check_finite(losses, epoch, objective)
-        _check_finite(losses, epoch, objective)
+                check_steps(losses, epoch, objective)
+        check_steps(losses, epoch, objective)
 
         validation_accuracy, validation_loss = evaluate(model, validation, fabric=fabric, balanced=balanced)
+        check_validation(validation_loss, epoch)
         test_accuracy = evaluate(model, test, fabric=fabric)[0] if test else float("nan")
-        if not math.isfinite(validation_loss):  # the last step of the epoch has ruined the weights
-            raise NonFiniteLossError(f"the validation loss became {validation_loss} after epoch {epoch}; {_CURE}")
         metrics = EpochMetrics(epoch, losses.mean().item(), validation_accuracy, validation_loss, test_accuracy)
         if not history or validation_accuracy > history[best_epoch - 1].validation_accuracy:
             best_epoch, best_state = epoch, _copy(model)
@@ -232,15 +216,14 @@ def evaluate(model: nn.Module, data: Batch, *, fabric: Fabric, balanced: bool = 
     if balanced:
         weight /= data.labels.bincount()[data.labels]
     correct = loss = torch.zeros((), device=fabric.device)
-    with _eval_mode(model), fabric.autocast():
-        for rows in torch.arange(len(data.labels)).split(_EVALUATION_BATCH):
-            logits, labels = model(data.inputs[rows]).float(), data.labels[rows]
+    with eval_mode(model), fabric.autocast():
+        for rows in torch.arange(len(data.labels), device=fabric.device).split(_EVALUATION_BATCH):
+            logits, labels = model(_take(data.inputs, rows)).float(), data.labels[rows]
             correct = correct + (weight[rows] * (logits.argmax(1) == labels)).sum()
             loss = loss + F.cross_entropy(logits, labels, reduction="sum")
     return correct.item() / weight.sum().item(), loss.item() / len(data.labels)
 
 
-@torch.no_grad()
 def predict(model: nn.Module, state: State, inputs: Tensor | SparseRows, *, fabric: Fabric) -> Float[Tensor, "n k"]:
     """Class probabilities under the weights ``state``, in eval mode; the model keeps its own weights and mode.
 
@@ -249,13 +232,12 @@ def predict(model: nn.Module, state: State, inputs: Tensor | SparseRows, *, fabr
     >>> predict(model, model.state_dict(), torch.zeros(5, 2), fabric=open_fabric("cpu")).shape
     torch.Size([5, 3])
     """
-    with _eval_mode(model), fabric.autocast():
-        return torch.cat(
-            [
-                functional_call(model, state, (inputs[rows],)).float().softmax(1)
-                for rows in torch.arange(len(inputs)).split(_EVALUATION_BATCH)
-            ]
-        )
+    with torch.inference_mode(), eval_mode(model), fabric.autocast():
+        batches = [
+            functional_call(model, state, (_take(inputs, rows),), tie_weights=False).float().softmax(1)
+            for rows in torch.arange(len(inputs), device=fabric.device).split(_EVALUATION_BATCH)
+        ]
+    return torch.cat(batches)  # outside, so that it is a tensor like any other
 
 
 def label_probability(model: nn.Module, state: State, data: Batch, *, fabric: Fabric) -> Float[Tensor, "n"]:
@@ -263,45 +245,9 @@ def label_probability(model: nn.Module, state: State, data: Batch, *, fabric: Fa
     return predict(model, state, data.inputs, fabric=fabric).gather(1, data.labels[:, None]).squeeze(1)
 
 
-def _check(name: str, data: Batch, model: nn.Module) -> None:
-    n = len(data.labels)
-    if not n or len(data.inputs) != n or len(data.index) != n:
-        lengths = (len(data.inputs), n, len(data.index))
-        raise ValueError(f"{name}: inputs, labels and index must have one length above 0, got {lengths}")
-    if data.labels.dtype != torch.int64 or data.labels.ndim != 1:
-        raise ValueError(f"{name}: labels must be int64 of shape ({n},), got {data.labels.dtype} {data.labels.shape}")
-    if isinstance(data.inputs, Tensor) and not data.inputs.isfinite().all():
-        row = int(data.inputs.flatten(1).isfinite().all(1).logical_not().nonzero()[0])
-        raise ValueError(f"{name}: inputs must be finite, got NaN or infinity in row {row}")
-    with torch.no_grad(), _eval_mode(model):
-        device = next(model.parameters()).device
-        num_classes = model(data.inputs[torch.zeros(1, dtype=torch.int64)].to(device)).shape[-1]
-    if num_classes < 2:
-        raise ValueError(f"model must tell at least two classes apart, got {num_classes}")
-    low, high = int(data.labels.min()), int(data.labels.max())
-    if low < 0 or high >= num_classes:
-        raise ValueError(f"{name}: labels must be within [0, {num_classes}), the model's classes, got {low} to {high}")
-
-
-def _check_finite(losses: Tensor, epoch: int, objective: Objective) -> None:
-    bad = losses.isfinite().logical_not()
-    if bad.any():
-        step = int(bad.nonzero()[0])
-        name = " ".join(repr(objective).split())
-        raise NonFiniteLossError(
-            f"the loss became {losses[step].item()} at epoch {epoch}, step {step + 1} of {len(losses)}, of {name}; "
-            f"{_CURE}"
-        )
-
-
-@contextlib.contextmanager
-def _eval_mode(model: nn.Module) -> Generator[None]:
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
+def _take(inputs: Tensor | SparseRows, rows: Tensor) -> Tensor:
+    """The samples in ``rows``; of bytes, ``inputs[rows]`` takes fifteen times as long."""
+    return inputs.index_select(0, rows) if isinstance(inputs, Tensor) else inputs[rows]
 
 
 def _to(data: Batch, device: torch.device) -> Batch:

@@ -1,0 +1,107 @@
+"""The parts that a config names, for a run by itself and for one in a stack, and what becomes of its result."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+from torch.optim import SGD
+from torch.optim.lr_scheduler import LRScheduler
+
+from labelnoise import metrics, models, objectives
+from labelnoise.audit import audit_record
+from labelnoise.experiments.problem import Problem
+from labelnoise.models import Normalize
+from labelnoise.objectives import Objective, PrunedLoss
+from labelnoise.runs import RunConfig, RunFolder, Samples
+from labelnoise.training import TrainingResult, build_schedule, open_fabric, predict, seeded
+
+
+def build_model(config: RunConfig, problem: Problem) -> nn.Module:
+    """The network with the initial weights of the config's seed."""
+    inputs = problem.training.inputs
+    with seeded(config.seed, "weights"):
+        model = models.build(
+            config.model.name,
+            input_shape=inputs.shape[1:],
+            num_classes=len(problem.class_names),
+            **config.model.settings,
+        )
+    if isinstance(inputs, torch.Tensor) and inputs.dtype == torch.uint8:
+        model = nn.Sequential(Normalize.fit(inputs), model)
+    # A fifth faster where there are convolutions; elsewhere it does nothing.
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def build_objective(config: RunConfig, problem: Problem) -> Objective:
+    """The config's loss, but for the forward correction, which wants a matrix."""
+    return objectives.build(
+        config.loss.name,
+        num_samples=len(problem.true_labels),
+        class_names=problem.class_names,
+        **config.loss.settings,
+    )
+
+
+def build_optimizer(config: RunConfig, parameters: Iterable[nn.Parameter]) -> SGD:
+    """The paper's."""
+    return SGD(
+        parameters,
+        lr=config.learning_rate,
+        momentum=config.momentum,
+        nesterov=config.nesterov,
+        weight_decay=config.weight_decay,
+    )
+
+
+def schedule_for(config: RunConfig, problem: Problem, optimizer: SGD) -> LRScheduler:
+    """The config's, over its epochs."""
+    return build_schedule(
+        config.schedule.name,
+        optimizer,
+        epochs=config.epochs,
+        steps_per_epoch=-(-len(problem.training.labels) // config.batch_size),
+        **config.schedule.settings,
+    )
+
+
+def predict_training(
+    config: RunConfig, model: nn.Module, result: TrainingResult, problem: Problem, device: str
+) -> torch.Tensor:
+    """Class probabilities of the training samples under the best weights, on the CPU."""
+    fabric = open_fabric(device, config.precision)
+    return predict(model, result.best_state, problem.training.inputs.to(fabric.device), fabric=fabric).cpu()
+
+
+def finish(
+    folder: RunFolder,
+    problem: Problem,
+    objective: Objective,
+    model: nn.Module,
+    result: TrainingResult,
+    *,
+    device: str,
+    seconds: float,
+) -> None:
+    """Judge the run by what is known of the truth, and write everything down."""
+    audit = audit_record(result.record)
+    wrong = problem.training.labels != problem.true_labels
+    best, last = result.history[result.best_epoch - 1], result.history[-1]
+    pruning = {}
+    if isinstance(objective, PrunedLoss):
+        pruned = objective.kept.cpu().logical_not()
+        scores = metrics.detection_scores(pruned.float(), pruned, wrong)
+        pruning = {"pruning": {"precision": scores.precision, "recall": scores.recall}}
+    folder.finish(
+        {
+            "best_epoch": best.epoch,
+            "validation_accuracy_best": best.validation_accuracy,
+            "test_accuracy_best": best.test_accuracy,
+            "test_accuracy_last": last.test_accuracy,
+            "detection": metrics.detection_scores(audit.suspicion, audit.is_issue, wrong)._asdict(),
+            **pruning,
+        },
+        result.history,
+        Samples(result.record, predict_training(folder.config, model, result, problem, device).argmax(1), wrong),
+        result.best_state,
+        seconds=seconds,
+    )

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 import torch
-from torch import nn
+from jaxtyping import Int64
+from torch import Tensor, nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -13,7 +14,7 @@ from labelnoise.experiments.problem import Problem
 from labelnoise.models import Normalize
 from labelnoise.objectives import Objective, PrunedLoss
 from labelnoise.runs import RunConfig, RunFolder, Samples
-from labelnoise.training import TrainingResult, build_schedule, open_fabric, predict, seeded
+from labelnoise.training import TrainingResult, build_schedule, seeded
 
 
 def build_model(config: RunConfig, problem: Problem) -> nn.Module:
@@ -64,25 +65,16 @@ def schedule_for(config: RunConfig, problem: Problem, optimizer: SGD) -> LRSched
     )
 
 
-def predict_training(
-    config: RunConfig, model: nn.Module, result: TrainingResult, problem: Problem, device: str
-) -> torch.Tensor:
-    """Class probabilities of the training samples under the best weights, on the CPU."""
-    fabric = open_fabric(device, config.precision)
-    return predict(model, result.best_state, problem.training.inputs.to(fabric.device), fabric=fabric).cpu()
-
-
 def finish(
     folder: RunFolder,
     problem: Problem,
     objective: Objective,
-    model: nn.Module,
     result: TrainingResult,
+    predicted: Int64[Tensor, "n"],
     *,
-    device: str,
     seconds: float,
 ) -> None:
-    """Judge the run by what is known of the truth, and write everything down."""
+    """Judge the run by what is known of the truth, and write everything down; ``predicted`` are training samples."""
     audit = audit_record(result.record)
     wrong = problem.training.labels != problem.true_labels
     best, last = result.history[result.best_epoch - 1], result.history[-1]
@@ -101,7 +93,7 @@ def finish(
             **pruning,
         },
         result.history,
-        Samples(result.record, predict_training(folder.config, model, result, problem, device).argmax(1), wrong),
+        Samples(result.record, predicted, wrong),
         result.best_state,
         seconds=seconds,
     )

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from labelnoise import objectives
 from labelnoise.audit import anchor_transition
@@ -12,7 +12,6 @@ from labelnoise.experiments.parts import (
     build_objective,
     build_optimizer,
     finish,
-    predict_training,
     schedule_for,
 )
 from labelnoise.experiments.problem import Problem, load_problem
@@ -20,7 +19,7 @@ from labelnoise.experiments.stack import execute_stack
 from labelnoise.losses import ForwardLoss
 from labelnoise.objectives import Objective, Stateless
 from labelnoise.runs import Part, RunConfig, RunFolder
-from labelnoise.training import TrainingResult, build_augment, child_generator, open_fabric, seeded, train
+from labelnoise.training import TrainingResult, build_augment, child_generator, open_fabric, predict, seeded, train
 
 
 def execute(config: RunConfig, root: Path, *, device: str = "cpu") -> None:
@@ -44,7 +43,8 @@ def execute(config: RunConfig, root: Path, *, device: str = "cpu") -> None:
     problem = load_problem(config)
     objective = _objective(config, problem, folder, device)
     model, result = _train(config, problem, objective, folder, folder.checkpoint, device)
-    finish(folder, problem, objective, model, result, device=device, seconds=time.perf_counter() - start)
+    predicted = _predict(config, model, result, problem, device).argmax(1)
+    finish(folder, problem, objective, result, predicted, seconds=time.perf_counter() - start)
 
 
 def _objective(config: RunConfig, problem: Problem, folder: RunFolder, device: str) -> Objective:
@@ -62,7 +62,7 @@ def _objective(config: RunConfig, problem: Problem, folder: RunFolder, device: s
     model, result = _train(
         plain, problem, objectives.build("cce", num_samples=0), folder, folder.path / "estimate.pt", device
     )
-    return Stateless(ForwardLoss(anchor_transition(predict_training(config, model, result, problem, device)).float()))
+    return Stateless(ForwardLoss(anchor_transition(_predict(config, model, result, problem, device)).float()))
 
 
 def _train(
@@ -90,3 +90,9 @@ def _train(
             checkpoint=checkpoint,
         )
     return model, result
+
+
+def _predict(config: RunConfig, model: nn.Module, result: TrainingResult, problem: Problem, device: str) -> Tensor:
+    """Class probabilities of the training samples under the best weights, on the CPU."""
+    fabric = open_fabric(device, config.precision)
+    return predict(model, result.best_state, problem.training.inputs.to(fabric.device), fabric=fabric).cpu()

@@ -7,7 +7,9 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+import torch
 from torch import Tensor
+from torch.func import functional_call
 
 from labelnoise.datasets import Dataset
 from labelnoise.experiments.parts import build_model, build_objective, build_optimizer, finish, schedule_for
@@ -16,9 +18,8 @@ from labelnoise.models import MLP
 from labelnoise.runs import RunConfig, RunFolder
 from labelnoise.training import Member, NonFiniteLossError, child_generator, open_fabric, train_stack
 
-_PRODUCTS = (
-    2**22
-)  # of a forward pass: below, a step of a network by itself is mostly calls (half a millisecond of them)
+# Of a forward pass: below, a step of a network by itself is mostly calls, half a millisecond of them.
+_PRODUCTS = 2**22
 _NUMBERS = 2**22  # of the inputs, which every run of a stack holds twice
 
 
@@ -65,7 +66,9 @@ def execute_stack(configs: Sequence[RunConfig], root: Path, *, device: str = "cp
         if isinstance(result, NonFiniteLossError):
             errors[folder.config.run_id] = result
         else:
-            finish(folder, problem, member.objective, member.model, result, device=device, seconds=seconds)
+            with torch.no_grad():
+                predicted = functional_call(member.model, result.best_state, (problem.training.inputs,)).argmax(1)
+            finish(folder, problem, member.objective, result, predicted, seconds=seconds)
     return errors
 
 

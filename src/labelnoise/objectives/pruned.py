@@ -161,8 +161,8 @@ class PrunedLoss(Objective):
         if self.training:
             self.remember(logits, labels, index)
         kept = self.kept[index]
-        count = kept.sum() if self.average == "kept" else torch.ones_like(kept).sum()
-        return torch.where(kept, values, 0).sum() / count.clamp(min=1)
+        total = torch.where(kept, values, 0).sum()
+        return total / (kept.sum().clamp(min=1) if self.average == "kept" else max(1, len(kept)))
 
     @torch.no_grad()
     def remember(self, logits: Tensor, labels: Tensor, index: Tensor) -> None:

@@ -46,7 +46,8 @@ def _check_data(name: str, data: Batch, model: nn.Module) -> None:
         raise ValueError(f"{name}: inputs, labels and index must have one length above 0, got {lengths}")
     if data.labels.dtype != torch.int64 or data.labels.ndim != 1:
         raise ValueError(f"{name}: labels must be int64 of shape ({n},), got {data.labels.dtype} {data.labels.shape}")
-    if isinstance(data.inputs, Tensor) and not data.inputs.isfinite().all():
+    floating = isinstance(data.inputs, Tensor) and data.inputs.is_floating_point()
+    if floating and not data.inputs.isfinite().all():
         row = int(data.inputs.flatten(1).isfinite().all(1).logical_not().nonzero()[0])
         raise ValueError(f"{name}: inputs must be finite, got NaN or infinity in row {row}")
     with torch.no_grad(), eval_mode(model):

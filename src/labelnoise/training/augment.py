@@ -38,14 +38,16 @@ def pad_crop(inputs: Tensor, generator: torch.Generator, *, padding: int, flip: 
         raise ValueError(f"inputs must be images (n, c, h, w), got shape {tuple(inputs.shape)}")
     n, channels, height, width = inputs.shape
     top, left = torch.randint(2 * padding + 1, (2, n, 1), generator=generator).to(inputs.device)
-    rows = top + torch.arange(height, device=inputs.device)
     columns = left + torch.arange(width, device=inputs.device)
     if flip:
         mirrored = torch.randint(2, (n, 1), generator=generator).to(inputs.device) == 1
         columns = torch.where(mirrored, columns.flip(1), columns)
-    pixels = rows[:, :, None] * (width + 2 * padding) + columns[:, None, :]  # (n, h, w), places in the padded image
-    padded = F.pad(inputs, (padding,) * 4).flatten(2)
-    return padded.gather(2, pixels.flatten(1)[:, None].expand(-1, channels, -1)).view(inputs.shape)
+    padded = F.pad(inputs, (padding,) * 4).flatten(0, 2)  # (n c h', w')
+    # Rows first, which are copied whole, then columns by an index that channels and rows share: no index by pixel.
+    planes = torch.arange(n * channels, device=inputs.device).view(n, channels, 1) * (height + 2 * padding)
+    rows = planes + (top + torch.arange(height, device=inputs.device))[:, None]  # (n, c, h)
+    taken = padded.index_select(0, rows.flatten()).view(n, channels, height, width + 2 * padding)
+    return taken.gather(3, columns[:, None, None].expand(-1, channels, height, -1))
 
 
 def none() -> None:

@@ -3,7 +3,7 @@ import pytest
 import torch
 from simulated import class_world
 
-from labelnoise.audit.forward_calibration import fit_forward_calibration
+from labelnoise.audit.forward_calibration import ForwardCalibration, _even_loss, fit_forward_calibration
 
 
 def fit(probabilities, given):
@@ -58,3 +58,60 @@ def test_certainty_and_impossibility_are_numbers_like_others():
 def test_the_same_data_give_the_same_bits():
     probabilities, given, *_ = class_world(n=3000)
     assert torch.equal(fit(probabilities, given).transition, fit(probabilities, given).transition)
+
+
+def test_one_rate_and_the_matrix_that_it_stands_for_are_the_same_noise():
+    probabilities, given, *_ = class_world(n=500)
+    belief, labels = torch.from_numpy(probabilities), torch.from_numpy(given)
+    even = ForwardCalibration(1.5, torch.tensor([0.5, -0.5, 0.0, 1.0]), 0.3)
+    full = even._replace(noise=even.transition)
+    assert torch.equal(even.transition.diagonal(), torch.full((4,), 0.7))
+    assert even.transition.sum(1).numpy() == pytest.approx(1)
+    torch.testing.assert_close(even.evidence(belief, labels), full.evidence(belief, labels), rtol=1e-6, atol=0)
+    torch.testing.assert_close(even.posterior(belief, labels), full.posterior(belief, labels), rtol=1e-6, atol=0)
+    # A row's scale makes no difference to a posterior, which is why scores do for beliefs.
+    torch.testing.assert_close(even.posterior(9 * belief, labels), even.posterior(belief, labels))
+    scores = even.scores(belief)
+    torch.testing.assert_close(scores / scores.sum(1, keepdim=True), even.belief(belief))
+
+
+def minus_log_posterior(flat, probabilities, labels):
+    """Written as in the module's docstring, for autograd."""
+    n, k = probabilities.shape
+    rate = flat[-1].sigmoid()
+    one = torch.eye(k, dtype=torch.float64)
+    transition = (1 - one) * rate / (k - 1) + one * (1 - rate)
+    belief = (flat[0].exp() * probabilities.log() + flat[1:-1]).softmax(1)
+    given = (belief @ transition)[torch.arange(n), labels]
+    return flat[1:-1].square().sum() / 2 / n - given.log().mean()
+
+
+@pytest.mark.parametrize("rate", [1e-6, 0.2, 0.95])
+@pytest.mark.parametrize("sharpness", [0.2, 1.0, 5.0])
+def test_the_gradient_by_hand_is_that_of_the_likelihood(rate, sharpness):
+    probabilities, given, *_ = class_world(n=200, k=5)
+    probabilities, labels = torch.from_numpy(probabilities).clamp(min=1e-3), torch.from_numpy(given)
+    flat = torch.tensor([np.log(sharpness), 0.3, -0.2, 0.0, 1.0, -2.0, np.log(rate / (1 - rate))], requires_grad=True)
+    expected = minus_log_posterior(flat, probabilities, labels)
+    expected.backward()
+    value, gradient = _even_loss(probabilities.log(), labels)(flat.detach().numpy())
+    assert value == pytest.approx(expected.item(), rel=1e-12)
+    np.testing.assert_allclose(gradient, flat.grad, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("k", [3, 40])  # with a matrix, and with one rate
+def test_a_calibration_reads_only_what_it_is_given(k):
+    probabilities, given, *_ = class_world(n=400, k=k)
+    probabilities, labels = torch.from_numpy(probabilities).float(), torch.from_numpy(given)
+    before = probabilities.clone()
+    found = fit_forward_calibration(probabilities, labels)
+    found.posterior(found.belief(probabilities), labels)
+    assert torch.equal(probabilities, before)
+
+
+def test_certain_labels_of_a_certain_network_are_finite_at_the_bounds():
+    probabilities = torch.eye(50)[torch.arange(300) % 50]
+    found = fit_forward_calibration(probabilities, torch.arange(300) % 50)
+    assert isinstance(found.noise, float)
+    assert 0 < found.noise < 1e-3
+    assert found.posterior(found.belief(probabilities), torch.arange(300) % 50).isfinite().all()

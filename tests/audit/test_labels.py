@@ -113,6 +113,32 @@ def test_the_same_numbers_are_the_same_audit_whatever_holds_them(changed):
     np.testing.assert_array_equal(audit_labels(*others).p_wrong, audit_labels(*arrays).p_wrong)
 
 
+@pytest.mark.parametrize("mode", ["r", "r+", "c"])
+def test_a_memory_map_is_read_and_left_as_it_is(tmp_path, mode):
+    probabilities, given, *_ = class_world(n=2000)
+    np.save(tmp_path / "p.npy", probabilities.astype(np.float32))
+    bytes_before = (tmp_path / "p.npy").read_bytes()
+    mapped = np.load(tmp_path / "p.npy", mmap_mode=mode)
+    wanted = audit_labels(probabilities.astype(np.float32), given).p_wrong
+    np.testing.assert_array_equal(audit_labels(mapped, given).p_wrong, wanted)
+    np.testing.assert_array_equal(mapped, probabilities.astype(np.float32))
+    assert (tmp_path / "p.npy").read_bytes() == bytes_before
+
+
+def test_half_precision_rows_of_many_classes_sum_to_one():
+    k = 3000  # of which a sum in float16 would be off by more than the tolerance
+    pred_probs, labels = np.full((10, k), 1 / k, dtype=np.float16), np.arange(10)
+    assert np.isfinite(audit_labels(pred_probs, labels).p_wrong).all()
+
+
+def test_counts_of_more_rows_than_one_sum_holds_add_up(monkeypatch):
+    probabilities, given, *_ = class_world(n=2000)
+    whole = audit_labels(probabilities, given).joint
+    monkeypatch.setattr("labelnoise.audit.labels._ROWS_PER_SUM", 300)
+    monkeypatch.setattr("labelnoise.audit.labels._ELEMENTS_AT_ONCE", 400)
+    np.testing.assert_allclose(audit_labels(probabilities, given).joint, whole, rtol=1e-5)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_differs_by_its_rounding_only(dtype):
     probabilities, given, *_ = class_world(n=5000)
@@ -181,6 +207,8 @@ PROBABILITIES, LABELS = np.full((4, 2), 0.5), np.array([0, 1, 0, 1])
         ({"pred_probs": PROBABILITIES * 2}, "rows of at least 0 that sum to 1, got 1, 1, .. in row 0"),
         ({"pred_probs": np.array([[0.5, 0.5], [np.nan, 1], [1, 0], [0, 1]])}, "got nan, 1, .. in row 1"),
         ({"pred_probs": np.array([[0.5, 0.5], [1.5, -0.5], [1, 0], [0, 1]])}, "in row 1"),
+        ({"pred_probs": np.array([[0.5, 0.5], [1, 0], [np.inf, 0], [-1, 0]])}, "got inf, 0, .. in row 2"),
+        ({"pred_probs": np.full((4, 2), np.nan, dtype=np.float16)}, "got nan, nan, .. in row 0"),
         ({"labels": LABELS[:3]}, r"labels must be of shape \(4,\)"),
         ({"labels": LABELS.astype(float)}, "labels must be whole numbers, got float64"),
         ({"labels": LABELS.astype(str)}, "labels must be whole numbers, got <U"),
@@ -200,6 +228,14 @@ def test_mistakes_are_named(changed, message):
 def test_an_unknown_assumption_is_named():
     with pytest.raises((ValueError, jaxtyping.TypeCheckError), match="assume"):  # the second where types are checked
         audit_labels(PROBABILITIES, LABELS, assume="both")
+
+
+@pytest.mark.parametrize("assume", ["class", "instance", "auto"])
+def test_labels_that_are_surely_right_are_wrong_with_probability_zero_and_no_less(assume):
+    probabilities, labels = np.tile([[0.9, 0.1], [0.2, 0.8]], (50, 1)), np.array([0, 1] * 50)
+    found = audit_labels(probabilities, labels, assume=assume)  # whose posteriors round to more than 1
+    assert (found.p_wrong >= 0).all()
+    assert 0 <= found.estimate.low <= found.estimate.high < 0.1
 
 
 def test_two_samples_are_few_but_no_error():

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labelnoise.audit.forward_calibration import fit_forward_calibration
+from labelnoise.audit.forward_calibration import ForwardCalibration, fit_forward_calibration
 from labelnoise.audit.readings import (
     ASSUMPTIONS,
     Assume,
@@ -22,6 +22,7 @@ from labelnoise.audit.transition import ROW_SUM_TOLERANCE
 
 _INSTANCE_SHARE = {"class": 0.0, "auto": 0.5, "instance": 1.0}
 _ELEMENTS_AT_ONCE = 2**18  # 1 MiB in float32, so that the few buffers of a piece stay in the cache
+_ROWS_PER_SUM = 2**16  # in float32, whose rounding then stays below 1e-5 of a sum
 _FITTED_ROWS, _FITTED_ELEMENTS = 20_000, 2_500_000  # of the random part that the calibration is fitted on
 _Z95 = 1.96
 
@@ -98,21 +99,8 @@ def audit_labels(
         )
     reading = "class" if rises and assume == "auto" else assume
     share = _INSTANCE_SHARE[reading]
-    wrong_by_class, wrong_by_instance = np.empty((2, n), dtype=np.float32)
-    suggested = np.empty(n, dtype=np.int64)
-    joint = torch.zeros(k, k, dtype=torch.float64)  # given by true, in samples
-    for rows in _slices(n, k):
-        part, label = _piece(probabilities, given, rows)
-        belief = calibration.belief(part)
-        by_class, by_instance = class_posterior(calibration, belief, label), instance_posterior(belief)
-        wrong_by_class[rows] = 1 - by_class.gather(1, label[:, None])[:, 0]
-        wrong_by_instance[rows] = 1 - by_instance.gather(1, label[:, None])[:, 0]
-        posterior = by_class.lerp_(by_instance, share)
-        joint.index_add_(0, label, posterior.double())
-        own = posterior.gather(1, label[:, None])
-        posterior.scatter_(1, label[:, None], own.where(own >= 0.5, -1))  # likelier wrong: the likeliest of the others
-        suggested[rows] = posterior.argmax(1)
-    p_wrong = np.clip((1 - share) * wrong_by_class + share * wrong_by_instance, 0, 1).astype(np.float64)
+    wrong_by_class, wrong_by_instance, suggested, joint = _read(probabilities, given, calibration, share)
+    p_wrong = ((1 - share) * wrong_by_class + share * wrong_by_instance).astype(np.float64)
     by_class, by_instance = (float(wrong.mean(dtype=np.float64)) for wrong in (wrong_by_class, wrong_by_instance))
     return Audit(
         index=np.arange(n),
@@ -121,7 +109,7 @@ def audit_labels(
         p_wrong=p_wrong,
         threshold=0.5 if max_false_flags is None else max(0.5, _threshold(p_wrong, max_false_flags)),
         estimate=Estimate(float(p_wrong.mean()), *_interval(by_class, by_instance, len(some)), by_class, by_instance),
-        joint=joint.T.numpy(),
+        joint=joint,
         class_names=names,
         reading=reading,
         disagreement_rises=rises,
@@ -179,25 +167,59 @@ def _check(probabilities: np.ndarray, given: np.ndarray) -> None:
     low, high = int(given.min()), int(given.max())
     if low < 0 or high >= k:
         raise ValueError(f"labels must be within [0, {k}), the columns of pred_probs, got {low} to {high}")
-    for rows in _slices(n, k):
+    for rows in _slices(0, n, k):
         part = probabilities[rows]
-        good = (part >= 0).all(1) & (abs(part.sum(1, dtype=np.float64) - 1) <= ROW_SUM_TOLERANCE)
-        if not good.all():
-            bad = int(good.argmin())
-            values = ", ".join(f"{value:.4g}" for value in part[bad, :3])
-            raise ValueError(
-                f"pred_probs must have rows of at least 0 that sum to 1, got {values}, .. in row {rows.start + bad}"
-            )
+        sums = part.sum(1, dtype=np.result_type(part, np.float32))
+        if part.min() >= 0 and abs(sums - 1).max() <= ROW_SUM_TOLERANCE:  # neither holds for NaN
+            continue
+        bad = int(((part >= 0).all(1) & (abs(sums - 1) <= ROW_SUM_TOLERANCE)).argmin())
+        values = ", ".join(f"{value:.4g}" for value in part[bad, :3])
+        raise ValueError(
+            f"pred_probs must have rows of at least 0 that sum to 1, got {values}, .. in row {rows.start + bad}"
+        )
 
 
-def _slices(n: int, k: int) -> list[slice]:
+def _read(
+    probabilities: np.ndarray, given: np.ndarray, calibration: ForwardCalibration, share: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """p_wrong by class and by instance, the suggestions, and the joint counts (true by given).
+
+    In few and mostly in-place steps over pieces: what counts here is how often memory is walked.
+    """
+    n, k = probabilities.shape
+    right_by_class, right_by_instance = torch.empty(2, n)
+    others = torch.empty(n, dtype=torch.int64)  # the likeliest label but the given one
+    joint = torch.zeros(k, k, dtype=torch.float64)  # given by true, in samples
+    for start in range(0, n, _ROWS_PER_SUM):
+        counts = torch.zeros(k, k)
+        for rows in _slices(start, min(start + _ROWS_PER_SUM, n), k):
+            part, label = _piece(probabilities, given, rows)
+            own, scores = label[:, None], calibration.scores(part)
+            by_class = class_posterior(calibration, scores, label)
+            by_instance = instance_posterior(scores, out=scores)
+            right_by_class[rows] = by_class.gather(1, own)[:, 0]
+            right_by_instance[rows] = by_instance.gather(1, own)[:, 0]
+            posterior = by_class.lerp_(by_instance, share)
+            counts.index_add_(0, label, posterior)
+            others[rows] = torch.from_numpy(posterior.scatter_(1, own, -1).numpy().argmax(1))  # far faster than torch's
+        joint += counts
+    right = right_by_class.lerp(right_by_instance, share)
+    suggested = torch.where(right >= 0.5, torch.from_numpy(given), others)
+    wrong_by_class, wrong_by_instance = (
+        (1 - right).clamp_(min=0).numpy() for right in (right_by_class, right_by_instance)
+    )
+    return wrong_by_class, wrong_by_instance, suggested.numpy(), joint.T.numpy()
+
+
+def _slices(start: int, stop: int, k: int) -> list[slice]:
     size = max(1, _ELEMENTS_AT_ONCE // k)
-    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+    return [slice(first, min(first + size, stop)) for first in range(start, stop, size)]
 
 
 def _piece(probabilities: np.ndarray, given: np.ndarray, rows: Any) -> tuple[Tensor, Tensor]:
-    """Copies, so that neither the layout of the caller's arrays matters nor what becomes of them."""
-    return torch.from_numpy(np.array(probabilities[rows], dtype=np.float32)), torch.from_numpy(given[rows])
+    """To be read only: the caller's own memory, where its layout allows."""
+    part = np.require(probabilities[rows], np.float32, ["C", "W"])  # W, since torch warns of what it must not change
+    return torch.from_numpy(part), torch.from_numpy(given[rows])
 
 
 def _sample(n: int, k: int, seed: int) -> np.ndarray:

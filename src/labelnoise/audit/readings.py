@@ -16,6 +16,7 @@ apart. Each reading takes one side.
 import math
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -39,19 +40,20 @@ def class_posterior(
     >>> class_posterior(calibration, torch.tensor([[0.5, 0.5]]), torch.tensor([0]))
     tensor([[0.8000, 0.2000]])
     """
-    joint = belief * calibration.transition.T[labels]
-    return joint / joint.sum(1, keepdim=True)
+    return calibration.posterior(belief, labels)
 
 
-def instance_posterior(belief: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
+def instance_posterior(belief: Float[Tensor, "n k"], *, out: Tensor | None = None) -> Float[Tensor, "n k"]:
     """p(true label | x) where the given label is one reader's draw and the truth what two agree on.
+
+    Rows of ``belief`` need not sum to 1; ``out`` may be ``belief`` itself.
 
     >>> import torch
     >>> instance_posterior(torch.tensor([[0.75, 0.25]]))
     tensor([[0.9000, 0.1000]])
     """
-    agreed = belief.square()
-    return agreed / agreed.sum(1, keepdim=True)
+    agreed = torch.square(belief, out=out)
+    return agreed.div_(agreed.sum(1, keepdim=True))
 
 
 def disagreement_rises(belief: Float[Tensor, "n k"], labels: Int64[Tensor, "n"]) -> bool:
@@ -69,17 +71,20 @@ def disagreement_rises(belief: Float[Tensor, "n k"], labels: Int64[Tensor, "n"])
     >>> disagreement_rises(belief, torch.where(sure > 0.95, 1, right)), disagreement_rises(belief, right)
     (True, False)
     """
-    confidence, predicted = belief.max(1)
-    differs = (predicted != labels).double()
+    beliefs = belief.numpy()
+    predicted = beliefs.argmax(1)
+    confidence = beliefs[np.arange(len(beliefs)), predicted]
+    differs = predicted != labels.numpy()
     difference = variance = 0.0
-    for name in predicted.unique():
-        own = predicted == name
-        ordered = confidence[own].sort().values
-        half, least = ordered[len(ordered) // 2], ordered[3 * len(ordered) // 4]
-        first, second = differs[own & (confidence >= least)], differs[own & (confidence >= half) & (confidence < least)]
+    for own in np.split(np.lexsort((confidence, predicted)), np.bincount(predicted).cumsum()):
+        if not len(own):
+            continue
+        ordered = confidence[own]
+        half, least = ordered.searchsorted(ordered[[len(own) // 2, 3 * len(own) // 4]])  # equals are not parted
+        first, second = differs[own[least:]], differs[own[half:least]]
         if len(second):  # else the model is equally sure of most
             weight = 1 / (1 / len(first) + 1 / len(second))
-            pooled = torch.cat([first, second]).mean().item()
-            difference += weight * (first.mean() - second.mean()).item()
+            pooled = differs[own[half:]].mean()
+            difference += weight * (first.mean() - second.mean())
             variance += weight * pooled * (1 - pooled)
-    return difference > _SURE_SIGN * math.sqrt(variance)
+    return bool(difference > _SURE_SIGN * math.sqrt(variance))

@@ -13,7 +13,7 @@ demo: .venv/ready
 
 # torch.compile does not go together with run-time shape checks, so what compiles has a call of its own.
 test: .venv/ready
-	$(BIN)/python -m pytest $(TYPED) --numprocesses=auto --ignore=tests/compile
+	$(BIN)/python -m pytest $(TYPED) --numprocesses=auto --dist=loadfile --ignore=tests/compile
 	$(BIN)/python -m pytest tests/compile
 
 check: .venv/ready

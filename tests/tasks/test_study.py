@@ -22,7 +22,7 @@ SMALL = {
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
     out = tmp_path_factory.mktemp("study")
-    study.run("digits", out, changes=SMALL)
+    study.run("digits", out, changes=SMALL, workers=1)
     return out
 
 
@@ -59,7 +59,7 @@ def test_status_counts_the_runs(out):
 
 
 def test_only_some_runs(tmp_path):
-    study.run("digits", tmp_path, changes=SMALL | {"learning_rate": 0.1}, only="loss=cce,seed=1")
+    study.run("digits", tmp_path, changes=SMALL | {"learning_rate": 0.1}, only="loss=cce,seed=1", workers=1)
     with (tmp_path / "results.csv").open(newline="") as file:
         assert [(row["loss"], row["seed"]) for row in csv.DictReader(file)] == [("cce", "1")]
 
@@ -101,7 +101,7 @@ def test_the_command_line_sets_what_is_json_as_json_and_fails_in_one_line(tmp_pa
 def test_failed_runs_are_told_of_after_the_others_have_been_reported(tmp_path):
     losses = [{"name": "cce"}, {"name": "pruned_gce", "warmup": 3}]  # a warm-up as long as the run
     with pytest.raises(ChildProcessError, match="2 runs failed, the first with ValueError: the objective's warmup"):
-        study.run("digits", tmp_path, changes=SMALL | {"learning_rate": 0.1, "losses": losses})
+        study.run("digits", tmp_path, changes=SMALL | {"learning_rate": 0.1, "losses": losses}, workers=1)
     assert len((tmp_path / "results.csv").read_text().splitlines()) == 1 + 2
 
 

@@ -33,12 +33,13 @@ def run_all(
     """
     root.mkdir(parents=True, exist_ok=True)
     store = Store(root / "store.sqlite")
-    store.add(configs, finished=[config for config in configs if RunFolder(root / "runs", config).is_finished])
+    finished = [config for config in configs if RunFolder(root / "runs", config).is_finished]
+    store.add(configs, finished=finished)
+    workers = min(workers, len(configs) - len(finished))  # a process takes seconds to start
     try:
         with polling(lambda: on_progress(store.states())):
-            joblib.Parallel(n_jobs=workers)(
-                joblib.delayed(_work)(root, os.getpid(), device, workers) for _ in range(workers)
-            )
+            work = [joblib.delayed(_work)(root, os.getpid(), device, workers) for _ in range(workers)]
+            joblib.Parallel(n_jobs=max(1, workers))(work)
     except TerminatedWorkerError:
         raise ChildProcessError("a worker process was killed; the same command goes on from its checkpoint") from None
     failures = store.failures()

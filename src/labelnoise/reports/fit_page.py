@@ -171,8 +171,9 @@ def _curves(candidates: list[Candidate]) -> list[str]:
                 by_epoch = {metrics.epoch: 100 * getattr(metrics, field) for metrics in candidate.history}
                 lines += ax.plot(list(by_epoch), list(by_epoch.values()), color=colour)
                 ax.plot(candidate.best_epoch, by_epoch[candidate.best_epoch], "o", color=colour, markersize=5)
+            names = [name if len(name) <= 40 else f"…{name[-39:]}" for name in (c.name for c in candidates)]  # paths
             # Given one by one, a name may begin with "_"; escaped, a "$" begins no formula.
-            ax.legend(lines, [candidate.name.replace("$", r"\$") for candidate in candidates])
+            ax.legend(lines, [name.replace("$", r"\$") for name in names])
             ax.set(title=title, xlabel="epoch", ylabel="accuracy, %")
 
         return _svg(f"fit-{field}", draw)

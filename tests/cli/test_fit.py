@@ -48,7 +48,7 @@ def test_two_workers_give_the_bytes_of_one_and_the_screen_tells_what_was_found(t
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_a_fit_that_is_cut_off_goes_on_to_the_same_bytes(tmp_path, end):
     data = features(tmp_path)
-    settings = ("--epochs", "60", "--workers", "1", "--loss", "pruned_gce")
+    settings = ("--epochs", "300", "--workers", "1", "--loss", "pruned_gce")
     log = tmp_path / "log"
     with log.open("w") as file:
         line = command(data, tmp_path / "fit", *settings)
@@ -71,7 +71,7 @@ def test_a_fit_that_is_cut_off_goes_on_to_the_same_bytes(tmp_path, end):
     fit(
         data.path,
         out=tmp_path / "whole",
-        epochs=60,
+        epochs=300,
         workers=1,
         loss="pruned_gce",
         refine=False,

@@ -122,11 +122,11 @@ def test_the_command_prints_the_table_and_where_the_report_lies(out):
 
 def test_interrupted_it_says_so_and_goes_on_to_the_same_results(out, rows, tmp_path):
     process = subprocess.Popen(command("demo", "--out", tmp_path, "--seeds", 1), stderr=subprocess.PIPE, text=True)
-    while not list(tmp_path.glob("runs/*")):
+    while not list(tmp_path.glob("runs/*/run.json")):
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=100)
     assert process.returncode == 130
     assert errors.endswith("labelnoise: interrupted; the same command goes on from the last finished epoch\n")
     assert "Traceback" not in errors

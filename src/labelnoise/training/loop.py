@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 State = dict[str, Tensor]
 
-_EVALUATION_BATCH = 256  # larger ones fall out of the CPU's caches: a ResNet-14 takes half as long again with 1024
+EVALUATION_BATCH = 256  # larger ones fall out of the CPU's caches: a ResNet-14 takes half as long again with 1024
 _STEPS_BETWEEN_CHECKS = 100  # how often the host looks whether a loss on the device has become NaN
 
 
@@ -217,7 +217,7 @@ def evaluate(model: nn.Module, data: Batch, *, fabric: Fabric, balanced: bool = 
         weight /= data.labels.bincount()[data.labels]
     correct = loss = torch.zeros((), device=fabric.device)
     with eval_mode(model), fabric.autocast():
-        for rows in torch.arange(len(data.labels), device=fabric.device).split(_EVALUATION_BATCH):
+        for rows in torch.arange(len(data.labels), device=fabric.device).split(EVALUATION_BATCH):
             logits, labels = model(_take(data.inputs, rows)).float(), data.labels[rows]
             correct = correct + (weight[rows] * (logits.argmax(1) == labels)).sum()
             loss = loss + F.cross_entropy(logits, labels, reduction="sum")
@@ -235,7 +235,7 @@ def predict(model: nn.Module, state: State, inputs: Tensor | SparseRows, *, fabr
     with torch.inference_mode(), eval_mode(model), fabric.autocast():
         batches = [
             functional_call(model, state, (_take(inputs, rows),), tie_weights=False).float().softmax(1)
-            for rows in torch.arange(len(inputs), device=fabric.device).split(_EVALUATION_BATCH)
+            for rows in torch.arange(len(inputs), device=fabric.device).split(EVALUATION_BATCH)
         ]
     return torch.cat(batches)  # outside, so that it is a tensor like any other
 

@@ -25,10 +25,9 @@ from labelnoise.models import MLP, StackedMLP
 from labelnoise.objectives import Objective, PrunedLoss, Stateless
 from labelnoise.training._checks import NonFiniteLossError, check_run, check_steps, check_validation, identity_of
 from labelnoise.training.checkpoint import load_checkpoint, save_checkpoint
-from labelnoise.training.loop import EpochMetrics, TrainingResult
+from labelnoise.training.loop import EVALUATION_BATCH, EpochMetrics, TrainingResult
 from labelnoise.training.record import Recorder
 
-_EVALUATION_BATCH = 256
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0  # a file a run: after every epoch of some hundredths of a second would cost more
 
 
@@ -291,7 +290,7 @@ def _in_order(rows_of_members: Iterable[Tensor], order: Sequence[Tensor]) -> Ten
 def _evaluate(network: StackedMLP, split: _Split) -> tuple[list[float], list[float]]:
     """Accuracy and mean cross entropy of every member."""
     correct = loss = torch.zeros(len(split.labels), device=split.labels.device)
-    for inputs, labels in zip(*(part.split(_EVALUATION_BATCH, dim=1) for part in split), strict=True):
+    for inputs, labels in zip(*(part.split(EVALUATION_BATCH, dim=1) for part in split), strict=True):
         logits = network(inputs)
         correct = correct + (logits.argmax(2) == labels).sum(1)
         loss = loss + F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape).sum(
@@ -303,5 +302,5 @@ def _evaluate(network: StackedMLP, split: _Split) -> tuple[list[float], list[flo
 
 @torch.no_grad()
 def _label_probability(network: StackedMLP, split: _Split) -> Float[Tensor, "m n"]:
-    probabilities = [network(inputs).softmax(2) for inputs in split.inputs.split(_EVALUATION_BATCH, dim=1)]
+    probabilities = [network(inputs).softmax(2) for inputs in split.inputs.split(EVALUATION_BATCH, dim=1)]
     return torch.cat(probabilities, 1).gather(2, split.labels[:, :, None]).squeeze(2)

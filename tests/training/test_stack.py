@@ -1,6 +1,7 @@
 """A stack against the plain loop, and against itself in other company."""
 
 import functools
+import zlib
 
 import pytest
 import torch
@@ -62,7 +63,7 @@ def member(loss, settings, rate, seed, *, tmp_path, dtype=torch.float32):
         *parts,
         data.test._replace(inputs=data.test.inputs.to(dtype)),
         child_generator(seed, "order"),
-        tmp_path / f"{loss} {settings} {rate} {seed}.pt",
+        tmp_path / f"{zlib.crc32(repr((loss, settings, rate, seed)).encode())}.pt",
     )
 
 
@@ -120,6 +121,16 @@ def test_a_run_has_the_same_bits_whatever_is_stacked_with_it(tmp_path):
     for some in ([3], [0], [6], [11], [3, 0, 7, 5, 2], [11, 10, 9, 8, 7]):
         for i, result in zip(some, together([RUNS[i] for i in some], 6, tmp_path), strict=True):
             assert same(result, twelve[i])
+
+
+def test_losses_that_differ_in_a_tensor_alone_stay_apart(tmp_path):
+    runs = [("gce", {"weight": weight}, 0.4, 0) for weight in (torch.linspace(0.1, 2, 10), None, torch.ones(10))]
+    runs += [("gce", {"q": torch.tensor(q)}, 0.4, 0) for q in (0.2, 0.9)]
+    for run, result in zip(runs, together(runs, 3, tmp_path), strict=True):
+        (by_itself,) = together([run], 3, tmp_path)
+        assert same(result, by_itself)
+    weighted = together(runs[:2], 3, tmp_path)
+    assert not torch.equal(weighted[0].record.loss[1:], weighted[1].record.loss[1:])
 
 
 def test_ten_epochs_equal_the_plain_loop(tmp_path):

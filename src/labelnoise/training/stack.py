@@ -93,7 +93,8 @@ def train_stack(
     results: dict[int, TrainingResult | NonFiniteLossError] = {}
     for epoch in set(done):  # of a stack that was killed while it wrote its checkpoints, some are one behind
         alike = [i for i in range(len(members)) if done[i] == epoch]
-        alike.sort(key=lambda i: repr(members[i].objective))  # equal losses side by side: one call for all of them
+        # equal losses side by side: one call for all of them
+        alike.sort(key=lambda i: _appearance(_loss_of_each_sample(members[i].objective)))
         stack = _Stack([members[i] for i in alike], optimizer, schedule, epochs, batch_size, device)
         if epoch:
             stack.load([states[i] or {} for i in alike])
@@ -130,7 +131,7 @@ class _Stack:
         self.identities = [identity_of(m.train, batch_size, m.objective, self.schedule) for m in members]
         self.objectives = [member.objective.to(device).train() for member in members]
         losses = [_loss_of_each_sample(objective) for objective in self.objectives]
-        self.losses = [list(equal) for _, equal in itertools.groupby(losses, repr)]
+        self.losses = [list(equal) for _, equal in itertools.groupby(losses, _appearance)]
         self.recorders = [Recorder(member.train, epochs, device) for member in members]
         self.histories: list[list[EpochMetrics]] = [[] for _ in members]
         self.errors: dict[int, NonFiniteLossError] = {}
@@ -268,6 +269,11 @@ def _loss_of_each_sample(objective: Objective) -> nn.Module:
     loss = copy.deepcopy(objective.loss)
     loss.reduction = "none"  # type: ignore[assignment]
     return loss
+
+
+def _appearance(loss: nn.Module) -> str:
+    """Alike for losses that compute the same: all they show, and their tensors, which they do not."""
+    return f"{loss} {[tensor.tolist() for tensor in loss.state_dict().values()]}"
 
 
 def _kept(objective: Objective, rows: Tensor) -> Bool[Tensor, "n"]:

@@ -1,4 +1,8 @@
-"""How the benchmarks measure: CPU time of one thread in interleaved rounds, peak memory of a fresh process, a table."""
+"""How the benchmarks measure: time in interleaved rounds, peak memory of a fresh process, a table.
+
+On a CUDA device: time between two events on its stream instead of CPU time of one thread, and its own memory instead
+of the process's.
+"""
 
 import argparse
 import json
@@ -14,6 +18,8 @@ import torch
 
 from labelnoise.runs.environment import environment
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+"""Where tensors are, in the benchmarks that can be run on either."""
 SLACK = 1.1
 """By what factor ``--check`` lets a target be missed: the noise of a shared machine."""
 
@@ -40,17 +46,15 @@ def ratios(
     rounds: int,
     calls: int = 1,
     targets: Mapping[str, float] | None = None,
+    device: str = "cpu",
 ) -> list[Figure]:
-    """CPU time of each of ``others`` over that of ``base`` in the same round; the first round only warms up."""
+    """Time of each of ``others`` over that of ``base`` in the same round; the first round only warms up."""
     torch.set_num_threads(1)
     works = {"": base, **others}
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds + 1):
         for name, work in works.items():
-            start = time.thread_time()
-            for _ in range(calls):
-                work()
-            seconds[name].append((time.thread_time() - start) / calls)
+            seconds[name].append(_seconds(work, calls, device))
     figures: list[Figure] = []
     for name in others:
         of_rounds = [new / old for new, old in zip(seconds[name][1:], seconds[""][1:], strict=True)]
@@ -59,8 +63,29 @@ def ratios(
     return figures
 
 
-def peak_bytes(work: Callable[[], object]) -> int:
-    """How much more memory this process came to hold during ``work`` (Linux)."""
+def _seconds(work: Callable[[], object], calls: int, device: str) -> float:
+    """Of so many calls, by the thread that makes them or by the device that does them."""
+    if device == "cuda":
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        for _ in range(calls):
+            work()
+        end.record()
+        end.synchronize()
+        return start.elapsed_time(end) / 1000
+    begun = time.thread_time()
+    for _ in range(calls):
+        work()
+    return time.thread_time() - begun
+
+
+def peak_bytes(work: Callable[[], object], *, device: str = "cpu") -> int:
+    """How much more memory this process (Linux), or the device, came to hold during ``work``."""
+    if device == "cuda":
+        held = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        work()
+        return torch.cuda.max_memory_allocated() - held
 
     def kilobytes(field: str) -> int:
         lines = Path("/proc/self/status").read_text().splitlines()

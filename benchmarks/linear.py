@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks import _measure
-from benchmarks._measure import Figure
+from benchmarks._measure import DEVICE, Figure
 from labelnoise.losses import linear_gce_loss
 
 Q, WIDTH, ROWS = 0.7, 1024, 4096
@@ -40,9 +40,9 @@ LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
 
 def batch(n: int, k: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
-    hidden = torch.randn(n, WIDTH, generator=generator).to(dtype).requires_grad_()
-    weight = (torch.randn(k, WIDTH, generator=generator) / WIDTH**0.5).to(dtype).requires_grad_()
-    return hidden, weight, torch.randint(k, (n,), generator=generator)
+    hidden = torch.randn(n, WIDTH, generator=generator).to(DEVICE, dtype).requires_grad_()
+    weight = (torch.randn(k, WIDTH, generator=generator) / WIDTH**0.5).to(DEVICE, dtype).requires_grad_()
+    return hidden, weight, torch.randint(k, (n,), generator=generator).to(DEVICE)
 
 
 def step(name: str, hidden: Tensor, weight: Tensor, labels: Tensor) -> None:
@@ -54,7 +54,7 @@ def beyond_gradients(name: str, k: int, dtype: torch.dtype) -> float:
     """MiB."""
     step(name, *batch(16, 16, dtype))  # so that torch itself is there
     hidden, weight, labels = batch(ROWS, k, dtype)
-    peak = _measure.peak_bytes(partial(step, name, hidden, weight, labels))
+    peak = _measure.peak_bytes(partial(step, name, hidden, weight, labels), device=DEVICE)
     return (peak - (hidden.numel() + weight.numel()) * hidden.itemsize) / 2**20
 
 
@@ -72,7 +72,7 @@ def measure() -> Iterator[Figure]:
         inputs = batch(ROWS, k, dtype)
         in_full, in_chunks = (partial(step, kind, *inputs) for kind in ("in full", "in chunks"))
         title = f"time, {case}"
-        yield from _measure.ratios(in_full, {title: in_chunks}, rounds=3, targets={title: 1.1})
+        yield from _measure.ratios(in_full, {title: in_chunks}, rounds=3, targets={title: 1.1}, device=DEVICE)
         del inputs, in_full, in_chunks
         mib = {kind: _measure.in_fresh_process("benchmarks.linear", f"{case}, {kind}") for kind in LOSSES}
         for kind in LOSSES:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks import _measure
-from benchmarks._measure import Figure
+from benchmarks._measure import DEVICE, Figure
 from labelnoise.losses import gce_loss
 
 Q = 0.7
@@ -54,8 +54,8 @@ PEERS: dict[str, Loss] = {
 
 def batch(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(shape, generator=generator).to(dtype).requires_grad_()
-    return logits, torch.randint(shape[1], shape[:1] + shape[2:], generator=generator)
+    logits = torch.randn(shape, generator=generator).to(DEVICE, dtype).requires_grad_()
+    return logits, torch.randint(shape[1], shape[:1] + shape[2:], generator=generator).to(DEVICE)
 
 
 def step(loss: Loss, logits: Tensor, labels: Tensor) -> None:
@@ -83,13 +83,22 @@ def times(
         rounds=rounds,
         calls=calls,
         targets={f"{title}labelnoise": target},
+        device=DEVICE,
     )
+
+
+def over_the_floor(shape: tuple[int, ...], dtype: torch.dtype, *, rounds: int) -> list[Figure]:
+    """Ours over reading the logits once and writing a gradient once, which nothing can do without."""
+    logits, labels = batch(shape, dtype)
+    title = f"time over one read and one write, {' x '.join(map(str, shape))} {str(dtype).removeprefix('torch.')}"
+    floor = partial(torch.mul, logits.detach(), 2)
+    return _measure.ratios(floor, {title: partial(step, gce_loss, logits, labels)}, rounds=rounds, device=DEVICE)
 
 
 def peak_in_logits(loss: Loss, dtype: torch.dtype) -> float:
     logits, labels = batch(VOCABULARIES[0], dtype)
     step(loss, *batch(SMALL, dtype))  # so that torch itself is there
-    return _measure.peak_bytes(partial(step, loss, logits, labels)) / (logits.numel() * logits.itemsize)
+    return _measure.peak_bytes(partial(step, loss, logits, labels), device=DEVICE) / (logits.numel() * logits.itemsize)
 
 
 def rows_without_gradient(n: int) -> int:
@@ -127,6 +136,9 @@ def measure() -> Iterator[Figure]:
     yield from times(DENSE, 0.65, rounds=11)
     for shape in VOCABULARIES:
         yield from times(shape, 0.4, dtype=torch.bfloat16, rounds=9)
+    for shape in (MANY_CLASSES, *VOCABULARIES):
+        for dtype in (torch.float32, torch.bfloat16):
+            yield from over_the_floor(shape, dtype, rounds=9)
     for case in CASES:
         target = 1.1 if case.startswith("labelnoise") else None
         peak = _measure.in_fresh_process("benchmarks.losses", case)

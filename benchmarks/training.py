@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import _measure
-from benchmarks._measure import Figure
+from benchmarks._measure import DEVICE, Figure
 from labelnoise import datasets, models, objectives
 from labelnoise._types import Batch
 from labelnoise.models import Normalize
@@ -57,7 +57,7 @@ class Network(NamedTuple):
     name: str
     settings: dict[str, int]
     images: int
-    """In one measurement of the speed."""
+    """In one measurement of the speed of a processor."""
     faster: float
     """Target: our images a second over the public loop's."""
     learning_rate: float
@@ -105,7 +105,8 @@ def public_training(network: nn.Module, optimizer: torch.optim.Optimizer, data: 
     network.train()
     for _ in range(epochs):
         total_loss, correct = 0.0, 0
-        for inputs, labels, _ in loader:
+        for batch in loader:
+            inputs, labels = (part.to(DEVICE) for part in batch[:2])
             logits = network(inputs)
             p = logits.softmax(1).gather(1, labels.unsqueeze(1))
             loss = ((1 - p**Q) / Q).mean()
@@ -122,7 +123,7 @@ def our_training(network: nn.Module, optimizer: torch.optim.Optimizer, data: Bat
         objectives.build("gce", num_samples=len(data.labels), q=Q),
         data,
         Batch(data.inputs[:1], data.labels[:1], data.index[:1]),  # as good as none, for the public loop has none
-        fabric=open_fabric("cpu", resolve_precision("auto", "cpu")),
+        fabric=open_fabric(DEVICE, resolve_precision("auto", DEVICE)),
         optimizer=optimizer,
         schedule=build_schedule("multi_step", optimizer, epochs=epochs, steps_per_epoch=-(-len(data.labels) // BATCH)),
         epochs=epochs,
@@ -140,6 +141,7 @@ def build(
         model = models.build(network.name, input_shape=SHAPE, num_classes=CLASSES, **network.settings)
     if normalize is not None:
         model = nn.Sequential(normalize, model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = model.to(DEVICE)
     return model, torch.optim.SGD(
         model.parameters(), lr=network.learning_rate, momentum=0.9, weight_decay=1e-4, fused=fused
     )
@@ -161,6 +163,11 @@ def photographs(count: int) -> tuple[Batch, Batch]:
     return chosen._replace(index=torch.arange(count)), tests
 
 
+def part_of(data: Batch, network: Network) -> Batch:
+    """What one measurement of the speed trains on; a device needs more of them to be measured by."""
+    return data.take(torch.arange(network.images if DEVICE == "cpu" else SAMPLES))
+
+
 def network_alone(network: nn.Module, optimizer: torch.optim.Optimizer, inputs: Tensor, labels: Tensor) -> None:
     optimizer.zero_grad()
     nn.functional.cross_entropy(network(inputs), labels).backward()
@@ -174,18 +181,18 @@ def repeated(work: Callable[[], object], times: int) -> None:
 
 def speed(title: str, network: Network, data: Batch) -> Iterator[Figure]:
     normalize = Normalize.fit(data.inputs)
-    data = Batch(data.inputs[: network.images], data.labels[: network.images], data.index[: network.images])
-    inputs, labels = normalize(data.inputs[:BATCH]), data.labels[:BATCH]
+    data = part_of(data, network)
+    inputs, labels = normalize(data.inputs[:BATCH]).to(DEVICE), data.labels[:BATCH].to(DEVICE)
     nchw, channels_last = build(network, None), build(network, None)
     channels_last[0].to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     with FlopCounterMode(display=False) as counter:
         network_alone(*nchw, inputs, labels)
-    steps = EPOCHS * network.images // BATCH
+    steps = EPOCHS * len(data.labels) // BATCH
     flops = counter.get_total_flops() * steps
-    square = torch.randn(PRODUCT, PRODUCT)
+    square = torch.randn(PRODUCT, PRODUCT, device=DEVICE)
     products = max(1, round(flops / (2 * PRODUCT**3)))
 
-    precision = resolve_precision("auto", "cpu")
+    precision = resolve_precision("auto", DEVICE)
     ours, fused = f"ours, {precision}", f"ours, {precision}, SGD fused"
     alone, alone_last = "network alone, float32 NCHW", "network alone, float32 channels_last"
     last = inputs.to(memory_format=torch.channels_last)
@@ -196,10 +203,15 @@ def speed(title: str, network: Network, data: Batch) -> Iterator[Figure]:
         alone_last: partial(repeated, partial(network_alone, *channels_last, last, labels), steps),
         "products": partial(repeated, partial(torch.mm, square, square), products),
     }
-    public = Photographs(data.inputs, data.labels, normalize)
-    found = _measure.ratios(partial(public_training, *build(network, None), public, epochs=EPOCHS), works, rounds=5)
+    shown = [ours, fused, alone, alone_last]
+    if DEVICE == "cuda":  # on a processor it takes minutes to compile and gains little
+        step = partial(network_alone, torch.compile(channels_last[0]), channels_last[1], last, labels)
+        works[f"{alone_last}, compiled"] = partial(repeated, step, steps)
+        shown.append(f"{alone_last}, compiled")
+    public = partial(public_training, *build(network, None), Photographs(data.inputs, data.labels, normalize))
+    found = _measure.ratios(partial(public, epochs=EPOCHS), works, rounds=5, device=DEVICE)
     by_name = {figure.name: figure for figure in found}
-    for name in (ours, fused, alone, alone_last):
+    for name in shown:
         low, high = by_name[name].quartiles or (math.nan, math.nan)
         target = network.faster if name == ours else None
         faster = 1 / by_name[name].value
@@ -211,14 +223,16 @@ def speed(title: str, network: Network, data: Batch) -> Iterator[Figure]:
 def accuracy(title: str, network: Network, training: Batch, test: Batch) -> Iterator[Figure]:
     """After the last epoch, with true labels."""
     normalize = Normalize.fit(training.inputs)
+    test = Batch(*(part.to(DEVICE) for part in test))
     found: dict[str, list[float]] = {"the public loop": [], "ours": []}
     for seed in range(SEEDS):
         model, optimizer = build(network, None, seed=seed)
         with seeded(seed, "public loop"):
             dataset = Photographs(training.inputs, training.labels, normalize)
             public_training(model, optimizer, dataset, epochs=network.epochs)
-        fabric = open_fabric("cpu")
-        found["the public loop"].append(evaluate(nn.Sequential(normalize, model), test, fabric=fabric)[0])
+        fabric = open_fabric(DEVICE)
+        normalized = nn.Sequential(normalize, model).to(DEVICE)
+        found["the public loop"].append(evaluate(normalized, test, fabric=fabric)[0])
         model, optimizer = build(network, normalize, seed=seed)
         our_training(model, optimizer, training, epochs=network.epochs, seed=seed)
         found["ours"].append(evaluate(model, test, fabric=fabric)[0])
@@ -241,8 +255,9 @@ class Nothing(nn.Module):
 
 def bookkeeping(rows: tuple[Tensor, ...], logits: Tensor, labels: Tensor) -> dict[str, Callable[[], None]]:
     """An epoch's, of the whole set."""
-    table = PrunedLoss(Nothing(), WHOLE_SET, warmup=1, period=1, update="table", on_empty="keep_previous")
-    recorder = Recorder(Batch(torch.empty(WHOLE_SET), torch.zeros(WHOLE_SET), torch.empty(0)), 1, torch.device("cpu"))
+    table = PrunedLoss(Nothing(), WHOLE_SET, warmup=1, period=1, update="table", on_empty="keep_previous").to(DEVICE)
+    nothing = Batch(torch.empty(WHOLE_SET), torch.zeros(WHOLE_SET), torch.empty(0))
+    recorder = Recorder(nothing, 1, torch.device(DEVICE))
 
     def pruned() -> None:
         for indices in rows:
@@ -258,15 +273,15 @@ def bookkeeping(rows: tuple[Tensor, ...], logits: Tensor, labels: Tensor) -> dic
 
 def shares(title: str, network: Network, data: Batch) -> Iterator[Figure]:
     """Of the bookkeeping in an epoch, which is extrapolated from a part of one."""
-    rows = torch.randperm(WHOLE_SET, generator=torch.Generator().manual_seed(0)).split(BATCH)
-    logits = 3 * torch.randn(BATCH, CLASSES, generator=torch.Generator().manual_seed(0))
+    rows = torch.randperm(WHOLE_SET, generator=torch.Generator().manual_seed(0)).to(DEVICE).split(BATCH)
+    logits = 3 * torch.randn(BATCH, CLASSES, generator=torch.Generator().manual_seed(0)).to(DEVICE)
     normalize = Normalize.fit(data.inputs)
-    data = Batch(data.inputs[: network.images], data.labels[: network.images], data.index[: network.images])
-    works = bookkeeping(rows, logits, torch.arange(BATCH) % CLASSES)
+    data = part_of(data, network)
+    works = bookkeeping(rows, logits, torch.arange(BATCH, device=DEVICE) % CLASSES)
     base = partial(our_training, *build(network, normalize), data, epochs=EPOCHS, seed=0)
-    for figure in _measure.ratios(base, works, rounds=5):
+    for figure in _measure.ratios(base, works, rounds=5, device=DEVICE):
         low, high = figure.quartiles or (math.nan, math.nan)
-        percent = 100 * EPOCHS * network.images / WHOLE_SET
+        percent = 100 * EPOCHS * len(data.labels) / WHOLE_SET
         target = network.table if figure.name == "the per-sample table" else None
         name = f"% of an epoch of {WHOLE_SET} samples, {title}, {figure.name}"
         yield Figure(name, percent * figure.value, (percent * low, percent * high), target)

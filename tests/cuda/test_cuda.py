@@ -1,10 +1,16 @@
 """What runs on the CPU runs on an accelerator; skipped where there is none."""
 
+import warnings
+
 import pytest
 import torch
+from torch import nn
 
-from labelnoise import losses
+from labelnoise import losses, objectives
+from labelnoise._types import Batch
 from labelnoise.experiments import execute, load_data, load_recipe, read_all, study_runs
+from labelnoise.models import Normalize
+from labelnoise.training import build_augment, build_schedule, open_fabric, train
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -38,10 +44,48 @@ def test_a_step_of_a_loss_never_waits_for_the_device():
         torch.cuda.set_sync_debug_mode("default")
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_every_loss_of_the_demo_trains_to_the_end(precision, tmp_path):
-    changes = {"epochs": 12, "seeds": 1, "noises.0.rates": [0.2], "losses.3.warmup": 9, "precision": precision}
-    recipe = load_recipe("digits", changes)
+def test_more_steps_of_training_wait_no_more_often():
+    """tests/training/test_host_sync.py counts the same without a device."""
+
+    def waits(steps):
+        labels = torch.arange(8 * steps) % 2
+        images = torch.randint(256, (8 * steps, 3, 8, 8), dtype=torch.uint8)
+        data = Batch(images, labels, torch.arange(8 * steps))
+        model = nn.Sequential(Normalize.fit(images), nn.Flatten(), nn.Linear(192, 2))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+        held_out = data.take(torch.arange(8))
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                train(
+                    model,
+                    objectives.build("pruned_gce", num_samples=8 * steps, warmup=2, update="table"),
+                    data,
+                    held_out,
+                    fabric=open_fabric("cuda"),
+                    optimizer=optimizer,
+                    schedule=build_schedule("cosine", optimizer, epochs=3, steps_per_epoch=steps),
+                    epochs=3,
+                    batch_size=8,
+                    generator=torch.Generator(),
+                    augment=build_augment("crop_flip", padding=1),
+                )
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        return sum("synchronizing CUDA operation" in str(warning.message) for warning in caught)
+
+    assert waits(4) == waits(40) > 0
+
+
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # see tests/compile
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method`:DeprecationWarning")
+@pytest.mark.parametrize(
+    "changes", [{}, {"precision": "bf16-mixed"}, {"compiled": True}], ids=["stacked", "bfloat16", "compiled"]
+)
+def test_every_loss_of_the_demo_trains_to_the_end(changes, tmp_path):
+    shorter = {"epochs": 12, "seeds": 1, "noises.0.rates": [0.2], "losses.3.warmup": 9}
+    recipe = load_recipe("digits", shorter | changes)
     rates = {loss.label: 0.03 for loss in recipe.losses}
     configs = study_runs(recipe, load_data(recipe.dataset), learning_rates=rates)
     for config in configs:

@@ -182,6 +182,7 @@ def test_features_of_what_is_no_text_are_refused(recipe, tmp_path):
         ({"model": {"name": "lenet"}}, False),
         ({"augment": {"name": "crop", "padding": 1}}, False),
         ({"precision": "bf16-mixed"}, False),
+        ({"compiled": True}, False),
         ({"losses": [{"name": "forward", "transition": "true"}]}, False),
     ],
 )

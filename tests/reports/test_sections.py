@@ -49,6 +49,16 @@ def test_the_markdown_shows_its_figures_and_says_how_it_was_made():
     assert all(svg.startswith("<svg") and svg.endswith("</svg>\n") for svg in figures.values())
     assert "`labelnoise study run x`" in text
     assert "zhang2018generalized" in text
+    assert "x (x cores), Python" in text
+
+
+def test_the_markdown_names_the_accelerator():
+    found = [
+        run._replace(environment=MACHINE | {"accelerator": "NVIDIA H100"})
+        for run in with_curves(1, cce=(0.1, 0.4, 0.9))
+    ]
+    text, _ = study_markdown(Findings("A title", "labelnoise study run x", found))
+    assert "x (x cores) with NVIDIA H100, Python" in text
 
 
 def test_references_are_those_of_what_was_used():

@@ -35,6 +35,7 @@ def test_the_id_is_a_function_of_every_setting():
         "augment": {"name": "crop"},
         "nesterov": True,
         "stacked": True,
+        "compiled": True,
         "dataset_checksum": "abd",
         "precision": "bf16-mixed",
         **{name: {"name": "other"} for name in ("dataset", "noise", "schedule")},

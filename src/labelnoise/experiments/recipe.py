@@ -61,6 +61,8 @@ class Recipe(BaseModel):
     validation_fraction: float = Field(gt=0, lt=1)
     precision: Precision
     """A file may say ``"auto"``; that is settled by the device before anything else knows of it."""
+    compiled: bool = False
+    """Whether every run compiles its step, for which it takes minutes; such runs are never trained in stacks."""
 
 
 def recipe_names() -> list[str]:

@@ -87,6 +87,7 @@ def _train(
             batch_size=config.batch_size,
             generator=child_generator(config.seed, "order"),
             augment=augment,
+            compiled=config.compiled,
             checkpoint=checkpoint,
         )
     return model, result

@@ -27,12 +27,12 @@ def is_stacked(config: RunConfig, data: Dataset) -> bool:
     """Whether the run of ``config`` is one of small networks, which are trained in stacks, alone or not.
 
     A rule on sizes and never a timing, so that a run has the same bits wherever it is done: a multilayer perceptron
-    with at most 2^22 products a batch, on at most 2^22 numbers that are stored as such, in float32.
+    with at most 2^22 products a batch, on at most 2^22 numbers that are stored as such, in float32 and not compiled.
     """
     inputs = data.train.inputs
     if config.model.name != "mlp" or not isinstance(inputs, Tensor) or not inputs.is_floating_point():
         return False
-    if config.augment is not None or config.loss.name == "forward" or config.precision != "32-true":
+    if config.augment is not None or config.loss.name == "forward" or config.precision != "32-true" or config.compiled:
         return False
     widths = [math.prod(inputs.shape[1:]), *config.model.settings["hidden"], len(data.class_names)]
     products = config.batch_size * sum(ins * outs for ins, outs in pairwise(widths))

@@ -70,6 +70,8 @@ class RunConfig(BaseModel):
     schedule: Part
     validation_fraction: float = Field(gt=0, lt=1)
     precision: Precision
+    compiled: bool = False
+    """Whether ``torch.compile`` makes one program of the step, which rounds in another way."""
     stacked: bool = False
     """Whether it is trained by batched products, which round in another way; together with others where there are."""
     seed: int = Field(ge=0)

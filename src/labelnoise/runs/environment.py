@@ -7,6 +7,8 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
+
 
 @functools.cache
 def environment() -> dict[str, str | int | None]:
@@ -19,6 +21,7 @@ def environment() -> dict[str, str | int | None]:
         "system": platform.system(),
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
 
 

@@ -37,10 +37,11 @@ def pad_crop(inputs: Tensor, generator: torch.Generator, *, padding: int, flip: 
     if inputs.ndim != 4:
         raise ValueError(f"inputs must be images (n, c, h, w), got shape {tuple(inputs.shape)}")
     n, channels, height, width = inputs.shape
-    top, left = torch.randint(2 * padding + 1, (2, n, 1), generator=generator).to(inputs.device)
+    # non_blocking: the host goes on at once, where it would wait for the device to have done all that came before
+    top, left = torch.randint(2 * padding + 1, (2, n, 1), generator=generator).to(inputs.device, non_blocking=True)
     columns = left + torch.arange(width, device=inputs.device)
     if flip:
-        mirrored = torch.randint(2, (n, 1), generator=generator).to(inputs.device) == 1
+        mirrored = torch.randint(2, (n, 1), generator=generator).to(inputs.device, non_blocking=True) == 1
         columns = torch.where(mirrored, columns.flip(1), columns)
     padded = F.pad(inputs, (padding,) * 4).flatten(0, 2)  # (n c h', w')
     # Rows first, which are copied whole, then columns by an index that channels and rows share: no index by pixel.

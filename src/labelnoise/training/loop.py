@@ -73,6 +73,7 @@ def train(
     batch_size: int,
     generator: torch.Generator,
     augment: Augment | None = None,
+    compiled: bool = False,
     balanced: bool = False,
     trajectory: Trajectory | None = None,
     checkpoint: Path | None = None,
@@ -90,6 +91,8 @@ def train(
         epochs, batch_size: the last batch of an epoch may be smaller, so that every sample is seen.
         generator: of the batch order and of ``augment``; a CPU generator.
         augment: ``augment(inputs, generator)`` on training batches only.
+        compiled: ``torch.compile`` makes one program of network and loss, and another of their derivatives; it takes
+            minutes once, forgets what else was compiled, and rounds in another way. For an accelerator's deep networks.
         balanced: every class counts the same in the validation accuracy, which chooses the best epoch.
         trajectory: filled on the way.
         checkpoint: written after every epoch, and read first where it exists.
@@ -155,19 +158,25 @@ def train(
     def best_label_probability() -> Float[Tensor, "n"]:
         return label_probability(model, best_state, train, fabric=fabric)
 
+    def forward(inputs: Tensor, labels: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        logits = wrapped(inputs)
+        return logits, objective(logits, labels, rows)
+
+    if compiled:
+        torch.compiler.reset()  # after eight graphs, those of earlier runs among them, torch would go on without
+        forward = torch.compile(forward, dynamic=False)  # a graph for all batches but an epoch's last, smaller one
+
     for epoch in range(len(history) + 1, epochs + 1):
         model.train()
         objective.train()
-        rows_of_step = torch.randperm(len(train.labels), generator=generator).split(batch_size)
+        rows_of_step = torch.randperm(len(train.labels), generator=generator).to(fabric.device).split(batch_size)
         losses = torch.zeros(len(rows_of_step), device=fabric.device)
         for step, rows in enumerate(rows_of_step):
-            rows = rows.to(fabric.device)
             inputs, labels = _take(train.inputs, rows), train.labels[rows]
             if augment is not None:
                 inputs = augment(inputs, generator)
             optimizer.zero_grad()
-            logits = wrapped(inputs)
-            loss = objective(logits, labels, rows)
+            logits, loss = forward(inputs, labels, rows)
             fabric.backward(loss)
             optimizer.step()
             schedule.step()

@@ -190,6 +190,18 @@ def test_a_mistake_while_overwriting_costs_no_results(tmp_path):
     assert bytes_of(tmp_path / "fit") == before
 
 
+def test_the_precision_is_shown_and_can_be_said(tmp_path):
+    told, data = [], table(tmp_path)
+    for options in ({}, {"precision": "bf16-mixed"}):
+        folder = tmp_path / f"fit {len(options)}"
+        fit(data, folder, epochs=1, tell=told.append, **options)
+        resolved = options.get("precision", "32-true")
+        assert json.loads((folder / "plan.json").read_text())["plan"]["recipe"]["precision"] == resolved
+        assert any(f"batches of 32, {resolved}" in line for line in told)
+    with pytest.raises(ValueError, match="other settings"):
+        fit(data, folder, epochs=1)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -204,6 +216,7 @@ def test_a_mistake_while_overwriting_costs_no_results(tmp_path):
         ({"max_false_flags": 1.0}, r"max_false_flags must be a fraction within \[0, 1\)"),
         ({"loss": "forward"}, "needs settings that only you know"),
         ({"device": "tpu"}, "device must be"),
+        ({"precision": "16-true"}, "unknown precision '16-true'"),
         ({"label": "unit"}, "at least two classes"),
         ({"label": "size"}, "has no size in line 2"),
         ({"truth": "table.csv"}, "unknown column of .*true_label"),

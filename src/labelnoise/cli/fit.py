@@ -16,6 +16,14 @@ class Select(StrEnum):
     balanced = "balanced"
 
 
+class Precision(StrEnum):
+    """Of the arithmetic; the same words as :data:`labelnoise.training.Precision`, without importing torch."""
+
+    auto = "auto"
+    single = "32-true"
+    mixed = "bf16-mixed"
+
+
 def fit(
     data: Annotated[Path, typer.Argument(help="Table (.csv, .jsonl, .parquet), folder of images, .npz or .npy.")],
     out: Annotated[Path, typer.Option(help="Folder for model, labels.csv and report.html; run again to go on.")],
@@ -59,6 +67,9 @@ def fit(
     image_size: Annotated[int, typer.Option(help="Side in pixels that image files are brought to.")] = 32,
     seed: Annotated[int, typer.Option(help="Of all randomness.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
+    precision: Annotated[
+        Precision, typer.Option(help="auto: bfloat16 for images where the device gains by it.")
+    ] = Precision.auto,
     workers: Annotated[int, typer.Option(help="Candidates trained at a time on a CPU, one thread each.")] = 2,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a fit with other settings.")] = False,
 ) -> None:
@@ -99,6 +110,7 @@ def fit(
             image_size=image_size,
             seed=seed,
             device=device,
+            precision=precision.value,
             workers=workers,
             overwrite=overwrite,
             tell=typer.echo,

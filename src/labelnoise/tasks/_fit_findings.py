@@ -37,7 +37,8 @@ def facts_of(prepared: Prepared, recipe: TrainingRecipe) -> list[tuple[str, str]
             named = [f"{use.name} ({use.why})" if kind == "dropped" else use.name for use in uses if use.kind == kind]
             facts.append((f"{kind.capitalize()} columns", ", ".join(named)))
     shape = " x ".join(str(size) for size in prepared.training.inputs.shape[1:])
-    facts.append(("Model", f"{recipe.model.label}, on inputs of {shape}, batches of {recipe.batch_size}"))
+    made = f"{recipe.model.label}, on inputs of {shape}, batches of {recipe.batch_size}, {recipe.precision}"
+    facts.append(("Model", made))
     return facts
 
 

@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import torch
 
@@ -45,7 +45,7 @@ from labelnoise.tasks._fit_findings import (
     spent,
 )
 from labelnoise.testing import check_loss
-from labelnoise.training import open_progress
+from labelnoise.training import Precision, open_progress
 
 _SIZES = 8, 1024  # of images: below, no network has layers for them; above, a mini-batch takes gigabytes
 
@@ -90,6 +90,7 @@ def fit(
     image_size: int = 32,
     seed: int = 0,
     device: str = "auto",
+    precision: str = "auto",
     workers: int = 2,
     overwrite: bool = False,
     tell: Callable[[str], None] = lambda _: None,
@@ -129,6 +130,7 @@ def fit(
         image_size: side in pixels that image files are brought to.
         seed: of all randomness.
         device: ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``.
+        precision: ``"32-true"``, ``"bf16-mixed"`` or ``"auto"``: the second for images where the device gains by it.
         workers: candidates trained at a time, each on one thread; 1 on an accelerator.
         overwrite: replace a fit with other settings.
         tell: told in a sentence what is going on.
@@ -159,6 +161,7 @@ def fit(
     if not _SIZES[0] <= image_size <= _SIZES[1]:
         raise ValueError(f"image_size must be within {_SIZES} pixels, got {image_size}")
     _registry.check_name("assume", assume, ASSUMPTIONS)
+    _registry.check_name("precision", precision, ("auto", *get_args(Precision)))
     if max_false_flags is not None and not 0 <= max_false_flags < 1:
         raise ValueError(f"max_false_flags must be a fraction within [0, 1), got {max_false_flags}")
     columns = Columns(label, text, image, _path(root), tuple(numeric), tuple(categorical), tuple(ignore), id)
@@ -185,6 +188,7 @@ def fit(
         "assume": assume,
         "max_false_flags": max_false_flags,
         "device": device,
+        "precision": precision,
     }
     with folder.open(settings, overwrite=overwrite) as begun:
         if folder.is_finished:
@@ -197,7 +201,7 @@ def fit(
         if begun is None:
             begun = make_plan(
                 prepared,
-                _recipe(model, prepared, device),
+                _recipe(model, prepared, device, precision),
                 candidates,
                 budget=limit,
                 epochs=epochs,
@@ -238,10 +242,12 @@ def fit(
         return FitResult(folder.path, metrics, summary)
 
 
-def _recipe(model: str, prepared: Prepared, device: str) -> TrainingRecipe:
+def _recipe(model: str, prepared: Prepared, device: str, precision: str) -> TrainingRecipe:
     if isinstance(prepared.transform, Tokens):
-        return encoder_recipe(Path(model).absolute(), prepared.transform.pad_id)
-    return default_recipe(prepared.own.kind, model, samples=len(prepared.training.labels), device=device)
+        recipe = encoder_recipe(Path(model).absolute(), prepared.transform.pad_id)
+    else:
+        recipe = default_recipe(prepared.own.kind, model, samples=len(prepared.training.labels), device=device)
+    return recipe if precision == "auto" else recipe.model_copy(update={"precision": precision})
 
 
 def _device(device: str) -> str:

@@ -120,7 +120,7 @@ def test_a_test_set_must_fit_and_say_which_file_does_not(tmp_path):
     with pytest.raises(ValueError, match=r"unknown.csv has the label 'cow', which the data never have"):
         prepare(request_of(data, test=unknown))
     lacking = write_csv(tmp_path / "lacking.csv", ("size", "label"), [(1, "cat")])
-    with pytest.raises(ValueError, match=r"lacking.csv does not fit .*table.csv: table must have one column colour"):
+    with pytest.raises(ValueError, match=r"unknown column of .*lacking.csv .colour."):
         prepare(request_of(data, test=lacking))
     with pytest.raises(ValueError, match=r"must hold data of the kind features, as .*, got image"):
         prepare(request_of(features(tmp_path), test=image_folder(tmp_path).path))

@@ -73,6 +73,23 @@ def test_overwritten_results_stay_until_the_new_plan_is_made(tmp_path):
     assert opened(tmp_path, other)[1] == PLAN
 
 
+@pytest.mark.parametrize(("data", "kept"), [("first", True), ("second", False)])
+def test_decisions_outlive_another_fit_to_the_same_data_only(tmp_path, data, kept):
+    first, other = SETTINGS | {"data": "first"}, SETTINGS | {"data": data, "seed": 1}
+    folder, _ = opened(tmp_path, first)
+    folder.begin(first, PLAN)
+    folder.write("decisions.csv", "somebody's work")
+    folder.finish({})
+    opened(tmp_path, other, overwrite=True)  # a mistake in the data, or a kill, before there is a plan
+    assert (tmp_path / "decisions.csv").exists()
+    folder, _ = opened(tmp_path, other)
+    folder.begin(other, PLAN)
+    assert (tmp_path / "decisions.csv").exists() == kept
+    assert (tmp_path / "decisions.csv.of-other-data").exists() != kept
+    folder.begin(other, PLAN)
+    assert (tmp_path / "decisions.csv").exists() == kept
+
+
 def test_before_there_is_a_plan_other_settings_are_welcome_and_find_no_work_of_others(tmp_path):
     folder, _ = opened(tmp_path)  # and then the data could not be read
     (folder.work / "data.uint8").write_text("of the old data")

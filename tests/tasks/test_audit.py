@@ -62,3 +62,22 @@ def test_a_folder_that_is_a_file_is_named(files):
     (files / "out").write_text("")
     with pytest.raises(ValueError, match="out must be a folder that can be written"):
         audit_files(files / "p.npy", files / "y.npy", out=files / "out")
+
+
+def test_an_audit_replaces_an_audit_but_no_decisions_and_no_fit(files):
+    def audited():
+        return audit_files(files / "p.npy", files / "y.npy", out=files / "out")
+
+    audited()
+    audited()
+    labels = files / "out" / "labels.csv"
+    first, *rest = labels.read_text().splitlines()
+    assert first.split(",")[-1] == "decision"
+    labels.write_text("\n".join([first, rest[0] + "keep", *rest[1:]]) + "\n")
+    with pytest.raises(ValueError, match=r"labels.csv has decisions in it; review them first"):
+        audited()
+    assert "keep" in labels.read_text()
+    labels.unlink()
+    (files / "out" / "plan.json").write_text("{}")
+    with pytest.raises(ValueError, match="out must not be the folder of a fit"):
+        audited()

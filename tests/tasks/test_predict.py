@@ -114,3 +114,29 @@ def test_a_fit_holds_no_pickle(fitted):
     assert (fitted / "config.json").exists()
     for path in fitted.rglob("*"):
         assert not path.read_bytes().startswith((b"\x80", b"PK"))  # a pickle, torch's archive of one
+
+
+def test_what_a_row_is_does_not_depend_on_the_rows_beside_it(tmp_path):
+    """CSV knows no types: of True, False and 012 alone a reader would make truth values and a number."""
+    rows = [("True", "012", "a"), ("False", "034", "b"), ("unknown", "A1", "a"), ("False", "012", "b")] * 20
+    train = write_csv(tmp_path / "train.csv", ("member", "zip", "label"), rows)
+    fit(train, out=tmp_path / "fit", label="label", test=train, **QUICK | {"epochs": 30})
+    few = write_csv(tmp_path / "few.csv", ("member", "zip"), [row[:2] for row in rows[:2]])
+    many = write_csv(tmp_path / "many.csv", ("member", "zip"), [row[:2] for row in rows])
+    alone, among = (predict(tmp_path / "fit", data, out=tmp_path / "p.csv") for data in (few, many))
+    assert np.allclose(alone.probability, among.probability[:2], atol=1e-6)  # another size of batch
+    assert alone.labels == among.labels[:2] == ("a", "b")
+    tested = write_csv(tmp_path / "test.csv", ("member", "zip", "label"), rows[:2])
+    assert (
+        fit(train, out=tmp_path / "again", label="label", test=tested, **QUICK | {"epochs": 30}).metrics[
+            "test_accuracy_best"
+        ]
+        == 1
+    )
+
+
+def test_names_of_rows_are_kept_as_they_are_written(tmp_path):
+    rows = [(f"{row:03}", row % 7, "ab"[row % 2]) for row in range(40)]
+    train = write_csv(tmp_path / "train.csv", ("key", "size", "label"), rows)
+    fit(train, out=tmp_path / "fit", label="label", id="key", **QUICK)
+    assert [row["id"] for row in read_csv(tmp_path / "fit" / "labels.csv")] == [row[0] for row in rows]

@@ -24,7 +24,9 @@ from reviewed import (
 
 from labelnoise.audit import escape_cell, unescape_cell
 from labelnoise.datasets import _own_rewrite
+from labelnoise.datasets._own_rewrite import OwnLabels, rewrite_own
 from labelnoise.datasets._table_file import read_labels
+from labelnoise.tasks.audit import audit_files
 from labelnoise.tasks.review import draw_review_sample, review
 
 
@@ -292,6 +294,29 @@ def test_arrays_keep_their_type_and_all_else(tmp_path, kind, given):
     before = done.out.read_bytes()
     review(folder)
     assert done.out.read_bytes() == before
+
+
+def test_a_class_that_was_never_given_can_be_decided_on(tmp_path):
+    np.save(tmp_path / "p.npy", np.tile([[0.5, 0.4, 0.1], [0.4, 0.5, 0.1]], (30, 1)))
+    np.save(tmp_path / "y.npy", np.tile([0, 1], 30))
+    audit_files(tmp_path / "p.npy", tmp_path / "y.npy", out=tmp_path / "audit")
+    decide(tmp_path / "audit" / "labels.csv", {0: "2", 3: "2"})
+    assert np.load(review(tmp_path / "audit").out).tolist() == [2, 1, 0, 2, *[0, 1] * 28]
+
+
+@pytest.mark.parametrize(
+    ("array", "label", "expected"),
+    [(np.array(["a", "b"]), "longer", ["longer", "b"]), (np.array([0, 1], np.uint8), "7", [7, 1])],
+)
+def test_labels_no_row_has_yet_fit_into_the_array(tmp_path, array, label, expected):
+    np.save(tmp_path / "y.npy", array)
+    place = OwnLabels(tmp_path / "y.npy", "npy")
+    rewrite_own(place, tmp_path / "new.npy", {0: label})
+    assert np.load(tmp_path / "new.npy").tolist() == expected
+    if array.dtype == np.uint8:
+        for bad in ("300", "dog", "-1", "1.5"):
+            with pytest.raises(ValueError, match=f"must be a whole number of uint8, got '{bad}'"):
+                rewrite_own(place, tmp_path / "new.npy", {0: bad})
 
 
 def test_damaged_arrays_are_one_line(tmp_path):

@@ -96,7 +96,8 @@ def read_own(
 
 
 def _read_table(path: Path, columns: Columns, *, labelled: bool, few: bool) -> OwnData:
-    table = read_table(path)
+    texts = {columns.text, columns.image, columns.id, *columns.categorical}
+    table = read_table(path, texts=[name for name in texts if name is not None])
     _check_roles(path, columns, table.column_names, labelled=labelled)
     if not table.num_rows:
         raise ValueError(f"{path} holds no rows")

@@ -49,12 +49,12 @@ def rewrite_own(place: OwnLabels, target: Path, labels: Mapping[int, str]) -> No
     """Copy the data to ``target`` with other labels in some rows, which are named by their index, from 0.
 
     A table is copied by :func:`rewrite_labels`. Of an ``.npz`` all other arrays stay as they are, and labels keep their
-    type. Images of a folder are copied into the subfolders of their labels. ``target`` is replaced; it is whole or
-    absent.
+    type, but for the length of texts. Images of a folder are copied into the subfolders of their labels. ``target`` is
+    replaced; it is whole or absent.
 
     Raises:
-        ValueError: a label that no row has yet, except in a table; two images that would get one name; a folder that
-            would be replaced and holds more than images of these names, or that lies within the data.
+        ValueError: a label that the array's type cannot hold, or that is no subfolder; two images that would get one
+            name; a folder that would be replaced and holds more than images of these names, or lies within the data.
 
     Example: ``rewrite_own(OwnLabels(Path("pets"), "folder"), Path("cleaned"), {17: "cat"})``.
     """
@@ -89,11 +89,17 @@ def _texts(array: Any) -> list[str]:
 
 
 def _relabelled(path: Path, array: Any, labels: Mapping[int, str]) -> Any:
-    value = dict(zip(_texts(array), array, strict=True))
+    if array.dtype.kind == "U":
+        array = array.astype(f"U{max(map(len, [*labels.values(), *array.tolist()]))}")
+        for row, label in labels.items():
+            array[row] = label
+        return array
     array = array.copy()
     for row, label in labels.items():
-        _registry.check_name(f"label of {path}", label, value)
-        array[row] = value[label]
+        try:
+            array[row] = int(label)
+        except (ValueError, OverflowError):
+            raise ValueError(f"label of {path} must be a whole number of {array.dtype}, got {label!r}") from None
     return array
 
 

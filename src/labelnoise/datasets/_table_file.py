@@ -1,6 +1,6 @@
 """A table of the user's own, CSV, JSON Lines or Parquet: read whole, its labels as text, copied with other labels."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,8 +28,11 @@ class Labels(NamedTuple):
     """In the order of their names."""
 
 
-def read_table(path: Path) -> pa.Table:
+def read_table(path: Path, *, texts: Collection[str] = ()) -> pa.Table:
     """All columns of a file, their types as pyarrow infers them; row i is the one :func:`read_labels` calls i.
+
+    Of CSV, which knows no types, the columns ``texts`` are read as they are written, and no column becomes truth
+    values: what ``True`` or ``012`` is must not depend on the other rows.
 
     Raises:
         ValueError: another suffix, or a file that is missing, empty, damaged or not UTF-8.
@@ -49,6 +52,9 @@ def read_table(path: Path) -> pa.Table:
             # One thread: only then do errors name the row.
             read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=block),
             parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(texts, pa.string()), true_values=[], false_values=[]
+            ),
         )
     except pa.ArrowException as error:
         raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from None

@@ -1,6 +1,6 @@
 """A robust model of the user's own data, and which of its labels are wrong: read, plan, train, choose, audit, save."""
 
-from labelnoise.fitting.data import Prepared, Request, prepare, read_other
+from labelnoise.fitting.data import Prepared, Request, as_learned, prepare, read_other
 from labelnoise.fitting.engine import Fitted, fit_candidates
 from labelnoise.fitting.model import SavedModel, load_model
 from labelnoise.fitting.plan import CANDIDATES, Plan, make_plan, parse_budget
@@ -16,6 +16,7 @@ __all__ = [
     "SavedModel",
     "TrainingRecipe",
     "Work",
+    "as_learned",
     "build_network",
     "build_objective",
     "default_recipe",

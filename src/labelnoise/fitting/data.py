@@ -12,6 +12,7 @@ from torch import Tensor
 from labelnoise import _registry
 from labelnoise._types import Batch
 from labelnoise.datasets._own import Columns, OwnData, read_own
+from labelnoise.features import TableFeatures
 from labelnoise.fitting.transform import Inputs, Pictures, Transform, fit_transform
 from labelnoise.fitting.trusted import read_decisions
 from labelnoise.training import child_generator, split_validation
@@ -137,6 +138,13 @@ def _apply(
     return torch.tensor(sorted(decisions))
 
 
+def as_learned(columns: Columns, transform: Transform) -> Columns:
+    """For other files: a column that was categorical in training is, whatever the few rows there look like."""
+    if not isinstance(transform, TableFeatures):
+        return columns
+    return columns._replace(categorical=tuple(use.name for use in transform.columns if use.kind == "categorical"))
+
+
 def read_other(path: Path, columns: Columns) -> OwnData:
     """A test set, or checked rows; one file holds them and their labels."""
     if path.suffix.lower() == ".npy":
@@ -154,7 +162,7 @@ def _other(
 ) -> Batch:
     """Samples of another file of the same kind."""
     path: Path = getattr(request, part)
-    other = read_other(path, request.columns)
+    other = read_other(path, as_learned(request.columns, transform))
     if other.kind != own.kind:
         raise ValueError(f"{path} must hold data of the kind {own.kind}, as {request.data}, got {other.kind}")
     assert other.labels is not None

@@ -10,6 +10,7 @@ summary.json         how many are
 source.json          where the data lie, for ``labelnoise review``
 report.html          all of it for people
 metrics.json         how good the model is; written last: a folder that has it is finished
+decisions.csv, sample.csv, sample.json: of ``labelnoise review``, put aside where a fit to other data takes the folder
 .lock                held by the process that works here; an empty file, which stays
 """
 
@@ -29,6 +30,7 @@ except ImportError:  # not on Windows
     fcntl = None
 
 _PLAN, _FINISHED, _LOCK = "plan.json", "metrics.json", ".lock"
+_REVIEW = ("decisions.csv", "sample.csv", "sample.json")
 _RESULTS = ("report.html", "labels.csv", "summary.json", "source.json", "config.json", "model.safetensors")
 
 
@@ -75,9 +77,11 @@ class FitFolder:
                     "give another folder, or overwrite it (--overwrite)"
                 )
             self._drop_work()
+        if begun is None or begun["settings"] != settings:
+            # From here on the folder is known as ours, wherever an error or a kill comes.
+            reviewed = begun and (begun["reviewed"] or begun["settings"].get("data"))
+            self.write_json(_PLAN, {"settings": settings, "plan": None, "reviewed": reviewed})
             begun = None
-        if begun is None:  # from here on the folder is known as ours, wherever an error or a kill comes
-            self.write_json(_PLAN, {"settings": settings, "plan": None})
         if self.is_finished:
             self._drop_work()
         else:
@@ -89,6 +93,11 @@ class FitFolder:
         for name in (_FINISHED, *_RESULTS):
             (self.path / name).unlink(missing_ok=True)
         shutil.rmtree(self.path / "encoder", ignore_errors=True)
+        begun = self._read_plan()
+        if begun is not None and begun["reviewed"] not in (None, settings.get("data")):
+            for name in _REVIEW:  # decisions on other data; somebody's work, so it stays
+                with contextlib.suppress(FileNotFoundError):
+                    (self.path / name).rename(self.path / f"{name}.of-other-data")
         self.write_json(_PLAN, {"settings": settings, "plan": plan})
 
     def finish(self, metrics: dict[str, Any]) -> None:
@@ -112,7 +121,7 @@ class FitFolder:
     def _read_plan(self) -> dict[str, Any] | None:
         try:
             begun = self.read_json(_PLAN)
-            return {"settings": dict(begun["settings"]), "plan": begun["plan"]}
+            return {"settings": dict(begun["settings"]), "plan": begun["plan"], "reviewed": begun.get("reviewed")}
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, KeyError):

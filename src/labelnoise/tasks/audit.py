@@ -8,6 +8,7 @@ import numpy as np
 from labelnoise import _files
 from labelnoise.audit import Audit, audit_labels
 from labelnoise.audit.readings import Assume
+from labelnoise.fitting.cells import read_cells
 from labelnoise.tasks._audit_folder import LABELS, SOURCE, SUMMARY, source_of
 
 
@@ -27,11 +28,11 @@ def audit_files(
     Args:
         pred_probs: ``.npy`` of (n, k) out-of-sample class probabilities.
         labels: ``.npy`` of (n) given labels, whole numbers from 0 to k - 1.
-        out: made if need be; the files are replaced where they exist.
+        out: made if need be; an earlier audit there is replaced, unless its rows have been decided on.
         assume, max_false_flags: as of :func:`labelnoise.audit.audit_labels`.
 
     Raises:
-        ValueError: files that are no arrays of that kind, or a folder that cannot be written.
+        ValueError: files that are no arrays of that kind; a folder that cannot be written, or holds a fit or decisions.
 
     Example:
         >>> import tempfile
@@ -42,6 +43,7 @@ def audit_files(
         ...     sorted(path.name for path in Path(folder, "audit").iterdir())
         ['labels.csv', 'source.json', 'summary.json']
     """
+    _check_free(Path(out))
     found = audit_labels(_load(Path(pred_probs)), _load(Path(labels)), assume=assume, max_false_flags=max_false_flags)
     out = Path(out)
     source = source_of(Path(pred_probs), labels=Path(labels))
@@ -54,6 +56,15 @@ def audit_files(
     except OSError as error:
         raise ValueError(f"out must be a folder that can be written, got {out}: {error.strerror}") from None
     return found
+
+
+def _check_free(out: Path) -> None:
+    """Raise a ``ValueError`` where the folder holds a fit, or decisions that somebody has filled in."""
+    if (out / "plan.json").exists():
+        raise ValueError(f"out must not be the folder of a fit, got {out}")
+    labels = out / LABELS
+    if labels.exists() and any(cells["decision"].strip() for cells in read_cells(labels, "decision")):
+        raise ValueError(f"{labels} has decisions in it; review them first and move it away, or give another folder")
 
 
 def _load(path: Path) -> np.ndarray:

@@ -22,6 +22,7 @@ from labelnoise.fitting import (
     SavedModel,
     TrainingRecipe,
     Work,
+    as_learned,
     build_network,
     build_objective,
     default_recipe,
@@ -329,6 +330,8 @@ def _save_model(prepared: Prepared, fitted: Fitted, recipe: TrainingRecipe, colu
     images = prepared.training.inputs if prepared.own.kind == "image" else None
     network = build_network(recipe.model, shape, len(prepared.class_names), images=images)
     network.load_state_dict(kept.state)
-    SavedModel(prepared.own.kind, columns, prepared.class_names, shape, recipe.model, prepared.transform, network).save(
-        path
+    columns = as_learned(columns, prepared.transform)
+    saved = SavedModel(
+        prepared.own.kind, columns, prepared.class_names, shape, recipe.model, prepared.transform, network
     )
+    saved.save(path)

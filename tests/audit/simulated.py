@@ -30,6 +30,15 @@ def class_world(n=20_000, k=4, rate=0.2, seed=0, sharpness=1.0, transition=None)
     return probabilities / probabilities.sum(1, keepdims=True), given, true, belief, transition
 
 
+def learned_world(transition, n=20_000, seed=0, concentration=10.0):
+    """Noise that depends on the true class; the network's probabilities are Dirichlet around that class's row."""
+    random = np.random.default_rng(seed)
+    true = random.integers(len(transition), size=n)
+    given = draw(random, transition[true])
+    shares = random.gamma(concentration * transition[true] + 0.3)
+    return shares / shares.sum(1, keepdims=True), given, true
+
+
 def instance_world(n=20_000, k=4, seed=0):
     """A label is one reader's draw from the doubt about a sample, the truth what two readers agree on."""
     random = np.random.default_rng(seed)

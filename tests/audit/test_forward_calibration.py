@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from simulated import class_world
+from simulated import class_world, learned_world
 
 from labelnoise.audit.forward_calibration import ForwardCalibration, _even_loss, fit_forward_calibration
 
@@ -27,6 +27,21 @@ def test_a_matrix_with_entries_of_its_own_is_found_where_there_is_one():
     transition = np.array([[0.9, 0.1, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.3, 0.7, 0.0], [0.2, 0.0, 0.0, 0.8]])
     probabilities, given, *_ = class_world(transition=transition)
     assert np.abs(fit(probabilities, given).transition.numpy() - transition).max() < 0.03
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.4])
+def test_a_network_that_has_learned_the_noise_is_seen_through(rate):
+    transition = (1 - rate) * np.eye(5) + rate * np.eye(5)[[1, 2, 3, 4, 0]]
+    probabilities, given, true = learned_world(transition)
+    found = fit(probabilities, given)
+    assert found.learned
+    # 4,000 samples a class: one standard error of an entry at 40 % is 0.008.
+    assert np.abs(found.transition.numpy() - transition).max() < 0.03
+    belief = torch.from_numpy(probabilities)
+    posterior = found.posterior(found.belief(belief), torch.from_numpy(given))
+    right = (posterior.argmax(1).numpy() == true).mean()
+    assert right > 0.99
+    assert right > (probabilities.argmax(1) == true).mean() + (0.2 if rate == 0.4 else 0)
 
 
 def test_a_network_that_favours_a_class_is_put_right():

@@ -6,8 +6,16 @@ labels. Both are put right at once, by maximum likelihood of the given labels un
 .. math:: p(\text{given} = j \mid x) = \sum_i r_i(x) T_{ij}, \qquad r(x) = \mathrm{softmax}(a \log p(x) + b),
 
 with a sharpness a, a bias b for each class, and a transition matrix T. r is then what the network believes of the true
-label. Temperature and bias are those of Guo et al. 2017 (arXiv 1706.04599) and Alexandari et al. 2020
-(arXiv 1901.06852), T is that of Patrini et al. 2017 (arXiv 1609.03683); fitting the three together is ours.
+label. A network that was trained on the given labels has learned T too, so that its probabilities of a sample of class
+i look like row i of T: which of two mixed-up classes is the larger says little then, and which two they are says all.
+So r compares them with the rows,
+
+.. math:: r(x) = \mathrm{softmax}(a\, T \log p(x) + b),
+
+which is exact where p(x) of class i is Dirichlet around row i: the log of its density is a times row i times log p(x),
+but for a constant of the class. With a T that spreads its errors evenly it is the same as above. Temperature and bias are those of Guo et al. 2017 (arXiv 1706.04599) and Alexandari et al. 2020
+(arXiv 1901.06852), T is that of Patrini et al. 2017 (arXiv 1609.03683); fitting the three together, and comparing with
+the rows, is ours.
 """
 
 import math
@@ -37,6 +45,8 @@ class ForwardCalibration(NamedTuple):
     """b."""
     noise: float | Float[Tensor, "k k"]
     """T, or the one rate of a T that spreads its errors evenly."""
+    learned: bool = False
+    """Whether the network has learned a T of its own entries with the labels."""
 
     @property
     def transition(self) -> Float[Tensor, "k k"]:
@@ -53,7 +63,7 @@ class ForwardCalibration(NamedTuple):
 
     def scores(self, probabilities: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
         """The same up to a factor for each row, which is all that a posterior needs, and cheaper."""
-        logs = _relative_logs(probabilities)
+        logs = _compared(_relative_logs(probabilities), self)
         return _scores(logs, self.sharpness, self.bias, out=logs)
 
     def evidence(self, belief: Float[Tensor, "n k"], labels: Int64[Tensor, "n"]) -> Float[Tensor, "n"]:
@@ -77,11 +87,11 @@ class ForwardCalibration(NamedTuple):
 def fit_forward_calibration(probabilities: Float[Tensor, "n k"], labels: Int64[Tensor, "n"]) -> ForwardCalibration:
     """Fit sharpness, biases and transition matrix to given labels, which must come in random order.
 
-    The matrix has either one rate and an even spread over the wrong classes, or entries of its own: whichever, fitted
-    to the first half, makes the labels of the second more likely. Where there are fewer than one sample for two
-    entries, as with many classes, only the even one is tried. Priors keep what no sample speaks for where it would be
-    without data: b is normal with deviation 1, and each true class has one more sample, 98 % of it
-    with its own label.
+    The matrix has either one rate and an even spread over the wrong classes, or entries of its own, which the network
+    has learned or has not: whichever, fitted to the first half, makes the labels of the second more likely. Where there
+    are fewer than one sample for two entries, as with many classes, only the even one is tried. Priors keep what no
+    sample speaks for where it would be without data: b is normal with deviation 1, and each true class has one more
+    sample, 98 % of it with its own label.
 
     >>> generator = torch.Generator().manual_seed(0)
     >>> sure = torch.rand(5000, generator=generator)
@@ -100,9 +110,10 @@ def fit_forward_calibration(probabilities: Float[Tensor, "n k"], labels: Int64[T
     even = _fit(logs[:half], labels[:half], starts)
     matrices = [start._replace(noise=start.transition) for start in starts]
     matrices.append(starts[-1]._replace(noise=_confusion(logs, labels)))
-    full = _fit(logs[:half], labels[:half], matrices)
-    better = max(even, full, key=lambda fitted: _log_likelihood(logs[half:], labels[half:], fitted))
-    return _fit(logs, labels, [better] if better is full else [better, *starts])  # the even fit costs little
+    learned = [start._replace(learned=True) for start in matrices]
+    found = [even, *(_fit(logs[:half], labels[:half], alike) for alike in (matrices, learned))]
+    better = max(found, key=lambda fitted: _log_likelihood(logs[half:], labels[half:], fitted))
+    return _fit(logs, labels, [better, *starts] if better is even else [better])  # the even fit costs little
 
 
 def _relative_logs(probabilities: Tensor) -> Tensor:
@@ -112,6 +123,16 @@ def _relative_logs(probabilities: Tensor) -> Tensor:
     return logs.sub_(logs.amax(1, keepdim=True))
 
 
+def _compared(logs: Tensor, fitted: ForwardCalibration) -> Tensor:
+    """T log p where T has been learned."""
+    return _with_rows(logs, fitted.noise) if fitted.learned and isinstance(fitted.noise, Tensor) else logs
+
+
+def _with_rows(logs: Tensor, transition: Tensor) -> Tensor:
+    compared = logs @ transition.T
+    return compared - compared.amax(1, keepdim=True)
+
+
 def _scores(logs: Tensor, sharpness: float, bias: Tensor, *, out: Tensor) -> Tensor:
     """exp(a log p + b), in ``out``."""
     return torch.add(bias, logs, alpha=sharpness, out=out).clamp_(min=_LEAST_LOG).exp_()
@@ -119,7 +140,7 @@ def _scores(logs: Tensor, sharpness: float, bias: Tensor, *, out: Tensor) -> Ten
 
 def _log_likelihood(logs: Tensor, labels: Tensor, fitted: ForwardCalibration) -> float:
     """Of the given labels; mean over the samples."""
-    scores = _scores(logs, fitted.sharpness, fitted.bias, out=torch.empty_like(logs))
+    scores = _scores(_compared(logs, fitted), fitted.sharpness, fitted.bias, out=torch.empty_like(logs))
     return (fitted.evidence(scores, labels) / scores.sum(1)).log().mean().item()
 
 
@@ -137,8 +158,8 @@ def _prior(k: int) -> Tensor:
 
 def _fit(logs: Tensor, labels: Tensor, starts: list[ForwardCalibration]) -> ForwardCalibration:
     """The most likely of what L-BFGS finds from ``starts``: of many wrong labels the likelihood has two hills."""
-    k, even = logs.shape[1], isinstance(starts[0].noise, float)
-    loss = (_even_loss if even else _matrix_loss)(logs, labels)
+    k, even, learned = logs.shape[1], isinstance(starts[0].noise, float), starts[0].learned
+    loss = _even_loss(logs, labels) if even else _matrix_loss(logs, labels, learned=learned)
     settings: dict[str, Any] = {"options": _EVEN_STEPS if even else _STEPS}
     unit = np.ones(len(_flat(starts[0])))
     if even:
@@ -154,7 +175,9 @@ def _fit(logs: Tensor, labels: Tensor, starts: list[ForwardCalibration]) -> Forw
     flat = torch.from_numpy(min(found, key=lambda result: result.fun).x * unit)
     # A matrix lies column by column, since a posterior looks up columns.
     noise = flat[-1].sigmoid().item() if even else flat[1 + k :].view(k, k).softmax(1).float().T.contiguous().T
-    return ForwardCalibration(_bounded_sharpness(flat[0]).item(), _bounded_bias(flat[1 : 1 + k]).float(), noise)
+    return ForwardCalibration(
+        _bounded_sharpness(flat[0]).item(), _bounded_bias(flat[1 : 1 + k]).float(), noise, learned
+    )
 
 
 def _bounded_sharpness(log_sharpness: Tensor) -> Tensor:
@@ -201,7 +224,7 @@ def _even_loss(logs: Tensor, labels: Tensor) -> Callable[[np.ndarray], tuple[flo
     return loss
 
 
-def _matrix_loss(logs: Tensor, labels: Tensor) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
+def _matrix_loss(logs: Tensor, labels: Tensor, *, learned: bool) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
     """The same for a matrix, of few classes, by autograd."""
     n, k = logs.shape
     prior = _prior(k).to(logs.dtype)
@@ -209,8 +232,10 @@ def _matrix_loss(logs: Tensor, labels: Tensor) -> Callable[[np.ndarray], tuple[f
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
         leaf = torch.from_numpy(flat).to(logs.dtype).requires_grad_()
         bias, log_transition = leaf[1 : 1 + k], leaf[1 + k :].view(k, k).log_softmax(1)
-        scores = (_bounded_sharpness(leaf[0]) * logs + _bounded_bias(bias)).clamp(min=_LEAST_LOG).exp()
-        likelihood = (scores * F.embedding(labels, log_transition.exp().T)).sum(1) / scores.sum(1)
+        transition = log_transition.exp()
+        compared = _with_rows(logs, transition) if learned else logs
+        scores = (_bounded_sharpness(leaf[0]) * compared + _bounded_bias(bias)).clamp(min=_LEAST_LOG).exp()
+        likelihood = (scores * F.embedding(labels, transition.T)).sum(1) / scores.sum(1)
         value = (bias.square().sum() / 2 - (prior * log_transition).sum()) / n - likelihood.log().mean()
         value.backward()
         assert leaf.grad is not None

@@ -13,9 +13,9 @@ So r compares them with the rows,
 .. math:: r(x) = \mathrm{softmax}(a\, T \log p(x) + b),
 
 which is exact where p(x) of class i is Dirichlet around row i: the log of its density is a times row i times log p(x),
-but for a constant of the class. With a T that spreads its errors evenly it is the same as above. Temperature and bias are those of Guo et al. 2017 (arXiv 1706.04599) and Alexandari et al. 2020
-(arXiv 1901.06852), T is that of Patrini et al. 2017 (arXiv 1609.03683); fitting the three together, and comparing with
-the rows, is ours.
+but for a constant of the class. With a T that spreads its errors evenly it is the same as above. Temperature and bias
+are those of Guo et al. 2017 (arXiv 1706.04599) and Alexandari et al. 2020 (arXiv 1901.06852), T is that of Patrini et
+al. 2017 (arXiv 1609.03683); fitting the three together, and comparing with the rows, is ours.
 """
 
 import math

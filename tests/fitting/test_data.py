@@ -94,10 +94,21 @@ def test_decisions_are_validation_with_the_label_that_was_decided(tmp_path):
     right = {row: CLASSES[row % 2] for row in wrong}
     path = write_csv(tmp_path / "d.csv", ("index", "decision", "label"), [(r, "accept", y) for r, y in right.items()])
     prepared = prepare(request_of(data, trusted=path))
-    assert prepared.trusted.tolist() == prepared.validation.index.tolist() == wrong
-    assert prepared.validation.labels.tolist() == [row % 2 for row in wrong]
+    assert prepared.trusted.tolist() == prepared.validation.index[:5].tolist() == wrong
+    assert prepared.validation.labels[:5].tolist() == [row % 2 for row in wrong]
     assert prepared.own.labels == tuple(data.given)
-    assert len(prepared.training.labels) == 155
+    assert prepared.validation_labels == "checked and noisy"
+    assert len(prepared.training.labels) == 155 - 31  # by five alone an epoch would be chosen by chance
+
+
+def test_many_decisions_choose_alone(tmp_path):
+    data = table(tmp_path, 400)
+    rows = [(row, "keep", data.given[row]) for row in range(200)]
+    path = write_csv(tmp_path / "d.csv", ("index", "decision", "label"), rows)
+    prepared = prepare(request_of(data, trusted=path))
+    assert prepared.validation_labels == "checked"
+    assert prepared.validation.index.tolist() == list(range(200))
+    assert prepare(request_of(data)).validation_labels == "noisy"
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def make_findings(audit, show=lambda row: Shown(None, f"text {row}"), *, test=No
         ],
         chosen=1,
         reasons=["gce has the highest accuracy."],
-        metrics={"validation_accuracy": 0.63, "balanced_accuracy": 0.61, "macro_f1": 0.6},
+        metrics={"validation_labels": "noisy", "validation_accuracy": 0.63, "balanced_accuracy": 0.61, "macro_f1": 0.6},
         facts=[("rows", "200")],
         environment={"torch": "9.9", "commit": None},
     )._replace(**changes)

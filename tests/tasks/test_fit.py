@@ -1,5 +1,6 @@
 import importlib
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -240,8 +241,12 @@ def test_decisions_are_never_doubted_and_choose(tmp_path):
     data = table(tmp_path)
     rows = range(0, 160, 4)
     found = fit(data, tmp_path / "fit", trusted=decisions(tmp_path, data, rows), epochs=30)
-    assert found.metrics["validation_samples"] == 40
-    assert found.metrics["validation_accuracy"] > 0.95
+    assert found.metrics["validation_labels"] == "checked and noisy"
+    assert found.metrics["validation_samples"] == 40 + 24  # a fifth of the others, beside so few
+    page = (tmp_path / "fit" / "report.html").read_text()
+    assert "accuracy, checked and noisy validation" in page
+    assert "as noisy as the rest" not in page
+    assert not {f'"index":{row},' for row in rows} & set(re.findall(r'"index":\d+,', page))
     table_rows = read_csv(tmp_path / "fit" / "labels.csv")
     for row in rows:
         said = table_rows[row]
@@ -256,6 +261,25 @@ def test_after_a_fit_with_decisions_a_review_finds_the_data_as_they_are(tmp_path
     fit(data, tmp_path / "fit", trusted=path)
     done = review(tmp_path / "fit", decisions=path)
     assert done.changed == data.wrong[::4].sum()
+
+
+def test_a_review_goes_on_where_the_trusted_decisions_ended(tmp_path):
+    data = table(tmp_path)
+    fit(data, tmp_path / "fit", trusted=decisions(tmp_path, data, range(0, 160, 4)))
+    done = review(tmp_path / "fit", decisions=decisions(tmp_path, data, [1]))
+    assert done.changed == data.wrong[::4].sum() + data.wrong[1]
+    cleaned = [row["label"] for row in read_csv(done.out)]
+    assert cleaned[::4] == [CLASSES[row % 2] for row in range(0, 160, 4)]
+
+
+def test_a_handful_of_decisions_does_not_spoil_the_audit(tmp_path):
+    data = table(tmp_path, 600)
+    rows = np.flatnonzero(data.wrong)[:5].tolist()
+    plain = fit(data, tmp_path / "plain", epochs=30)
+    told = fit(data, tmp_path / "told", epochs=30, trusted=decisions(tmp_path, data, rows))
+    truth = data.wrong.mean()
+    for found in (plain, told):
+        assert found.summary["estimated_error_rate"] == pytest.approx(truth, abs=0.03)
 
 
 def test_checked_rows_of_another_file_choose_and_are_not_in_the_list(tmp_path):

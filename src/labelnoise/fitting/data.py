@@ -20,6 +20,7 @@ from labelnoise.training import child_generator, split_validation
 Tell = Callable[[str], None]
 
 _WANTED = 2000  # validation samples: a standard error of one point
+_FEW_CHECKED = 200  # rows, below which an accuracy has a standard error of two points and more
 _NO_ROW = -1
 """The index of a sample that is not one of the data."""
 
@@ -57,6 +58,13 @@ class Prepared(NamedTuple):
     """Held out, as noisy as the training part; or what somebody has checked, with the index -1 if not of the data."""
     test: Batch | None
     transform: Transform
+
+    @property
+    def validation_labels(self) -> str:
+        """What they are: ``"noisy"``, ``"checked"``, or ``"checked and noisy"``."""
+        index = self.validation.index
+        checked = (index == _NO_ROW) | torch.isin(index, self.trusted)
+        return "checked" if checked.all() else "checked and noisy" if checked.any() else "noisy"
 
 
 def validation_fraction(samples: int) -> float:
@@ -97,12 +105,13 @@ def prepare(request: Request, *, tell: Tell = lambda _: None) -> Prepared:
         trusted = _apply(request, decisions, given, class_names)
         is_trusted = torch.zeros(len(given), dtype=torch.bool).index_fill_(0, trusted, True)
         rows, held_out = is_trusted.logical_not().nonzero()[:, 0], trusted
+        if len(trusted) < _FEW_CHECKED and len(rows) > 1:  # by so few alone, an epoch would be chosen by chance
+            learned, noisy = _noisy_split(request, given[rows])
+            rows, held_out = rows[learned], torch.cat([trusted, rows[noisy]])
     elif request.trusted:
         rows, held_out = torch.arange(len(given)), trusted
     else:
-        rows, held_out = split_validation(
-            given, fraction=validation_fraction(len(given)), generator=child_generator(request.seed, "split")
-        )
+        rows, held_out = _noisy_split(request, given)
     transform = fit_transform(own, request.columns, rows, image_size=request.image_size, encoder=request.encoder)
     order = torch.cat([rows, held_out])
     inputs = _transformed(transform, own, order, _cache(request, "data"), tell)
@@ -114,6 +123,11 @@ def prepare(request: Request, *, tell: Tell = lambda _: None) -> Prepared:
     prepared = Prepared(own, class_names, given, trusted, whole, training, validation, test, transform)
     _kept[request] = prepared
     return prepared
+
+
+def _noisy_split(request: Request, given: Tensor) -> tuple[Tensor, Tensor]:
+    generator = child_generator(request.seed, "split")
+    return split_validation(given, fraction=validation_fraction(len(given)), generator=generator)
 
 
 def _numbers(path: Path, labels: tuple[str, ...], class_names: tuple[str, ...]) -> Int64[Tensor, "n"]:

@@ -77,10 +77,11 @@ def fit_candidates(
         raise ValueError(f"no candidate could be trained: {' '.join(reasons)}")
     scores = [score(result.validation.argmax(1), labels, balanced=balanced) for result in trained]
     chosen = choose(scores)
-    kind = "checked" if (prepared.validation.index < 0).all() or len(prepared.trusted) else "noisy"
     measure = "balanced accuracy" if balanced else "accuracy"
     if len(trained) > 1:
-        reasons.append(f"{names[chosen]} has the highest {measure} on the {kind} validation labels.")
+        reasons.append(
+            f"{names[chosen]} has the highest {measure} on the {prepared.validation_labels} validation labels."
+        )
 
     probabilities = one_run(prepared, trained[chosen])
     if folds:

@@ -206,7 +206,10 @@ def _parts(prepared: Prepared, job: Job, request: Request) -> tuple[Batch, Batch
     position = torch.empty_like(whole.index).index_put_((whole.index,), torch.arange(len(whole.index)))
     held = whole.take(position[job.held])
     if request.trusted:
-        return training.take(torch.isin(training.index, job.held).logical_not().nonzero()[:, 0]), validation, held
+        seen = [
+            part.take(torch.isin(part.index, job.held).logical_not().nonzero()[:, 0]) for part in (training, validation)
+        ]
+        return seen[0], seen[1], held
     others = whole.take(torch.isin(whole.index, job.held).logical_not().nonzero()[:, 0])
     fold = child_generator(request.seed, "fold")
     rows, chosen = split_validation(others.labels, fraction=validation_fraction(len(others.labels)), generator=fold)

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 from collections.abc import Callable
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -43,7 +44,14 @@ class Card(NamedTuple):
     flagged: bool
 
 
-def cards(audit: Audit, ids: tuple[str, ...], show: Callable[[int], Shown], *, rows: int) -> list[Card]:
+def cards(
+    audit: Audit,
+    ids: tuple[str, ...],
+    show: Callable[[int], Shown],
+    *,
+    rows: int,
+    decided: frozenset[int] = frozenset(),
+) -> list[Card]:
     """Up to ``rows`` labels with the largest p_wrong, the largest first: as many as fit in a page of 7 MB.
 
     Args:
@@ -51,10 +59,12 @@ def cards(audit: Audit, ids: tuple[str, ...], show: Callable[[int], Shown], *, r
         ids: a name for each row of the audit.
         show: from a position in the audit to what is shown of it; only asked for what is on the page.
         rows: the largest number of cards.
+        decided: positions in the audit that are left out.
     """
     flagged, room = audit.is_issue, _PAGE
     found: list[Card] = []
-    for row in np.argsort(-audit.p_wrong, kind="stable")[:rows].tolist():
+    ranked = (row for row in np.argsort(-audit.p_wrong, kind="stable").tolist() if row not in decided)
+    for row in islice(ranked, rows):
         image, text = show(row)
         card = Card(
             index=int(audit.index[row]),

@@ -58,13 +58,15 @@ class FitFindings(NamedTuple):
     reasons: list[str]
     """Sentences: what was chosen and why, and what to be wary of."""
     metrics: dict[str, Any]
-    """Of the chosen model: ``validation_accuracy``, ``balanced_accuracy``, ``macro_f1``, ``recall_per_class``."""
+    """As in ``metrics.json``, of the chosen model."""
     facts: list[tuple[str, str]]
     """Label and value."""
     environment: dict[str, Any]
     """As :func:`labelnoise.runs.environment`."""
     truth: np.ndarray | None = None
     """The true classes where they are known."""
+    decided: frozenset[int] = frozenset()
+    """Rows that somebody has decided on already: they are not shown again."""
 
 
 class Heat(NamedTuple):
@@ -82,7 +84,7 @@ def fit_page(findings: FitFindings, *, rows: int = 2000) -> str:
     Names, texts and ids are escaped, and the page's security policy lets no other script run and nothing be fetched.
     """
     audit, n = findings.audit, len(findings.audit.given)
-    shown = cards(audit, findings.ids, findings.show, rows=rows)
+    shown = cards(audit, findings.ids, findings.show, rows=rows, decided=findings.decided)
     script = (files("labelnoise.reports") / "templates/_fit.js").read_text("utf-8")
     page = render(
         "fit.html",
@@ -101,7 +103,7 @@ def fit_page(findings: FitFindings, *, rows: int = 2000) -> str:
         ),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        curves=_curves(findings.candidates),
+        curves=_curves(findings.candidates, findings.metrics["validation_labels"]),
         candidates=_candidates(findings),
         scores=None if findings.truth is None else _scores(audit, findings.truth),
         classes=_classes(findings),
@@ -161,8 +163,8 @@ def _pairs(audit: Audit) -> Table:
     return Table(["true label", "given label", "expected labels", "of all errors"], rows)
 
 
-def _curves(candidates: list[Candidate]) -> list[str]:
-    """Accuracy by epoch, the best epoch marked: on noisy validation labels, and on the test set where there is one."""
+def _curves(candidates: list[Candidate], validation_labels: str) -> list[str]:
+    """Accuracy by epoch, the best epoch marked: on validation labels, and on the test set where there is one."""
 
     def panel(field: str, title: str) -> str:
         def draw(ax: Axes) -> None:
@@ -178,7 +180,7 @@ def _curves(candidates: list[Candidate]) -> list[str]:
 
         return _svg(f"fit-{field}", draw)
 
-    panels = [panel("validation_accuracy", "against noisy validation labels")]
+    panels = [panel("validation_accuracy", f"against {validation_labels} validation labels")]
     if not all(math.isnan(metrics.test_accuracy) for candidate in candidates for metrics in candidate.history):
         panels.append(panel("test_accuracy", "on the test set, which chooses nothing"))
     return panels

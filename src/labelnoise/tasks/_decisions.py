@@ -8,6 +8,8 @@ from labelnoise import _registry
 from labelnoise.fitting.cells import csv_bytes, read_cells, whole_number
 from labelnoise.tasks._audit_folder import AuditedRow, AuditFolder
 
+DECISIONS = "decisions.csv"
+"""Beside an audit: all that has been decided so far."""
 _WORDS = ("accept", "keep", "relabel")
 
 

@@ -26,10 +26,9 @@ _NO_PART_OF_THE_COMMAND = ("data", "tell")
 def facts_of(prepared: Prepared, recipe: TrainingRecipe) -> list[tuple[str, str]]:
     """What was read, and what is made of it."""
     own, training, validation = prepared.own, len(prepared.training.labels), len(prepared.validation.labels)
-    held = "checked" if prepared.validation.index.min() < 0 or len(prepared.trusted) else "held out"
     facts = [
         ("Data", f"{len(own.ids):,} rows ({own.kind}), {len(prepared.class_names):,} classes"),
-        ("Split", f"{training:,} to train on, {validation:,} {held} to choose by"),
+        ("Split", f"{training:,} to train on, {validation:,} with {prepared.validation_labels} labels to choose by"),
     ]
     if isinstance(prepared.transform, TableFeatures):
         uses = prepared.transform.columns
@@ -68,6 +67,7 @@ def metrics_of(prepared: Prepared, fitted: Fitted, *, balanced: bool) -> dict[st
         "best_epoch": kept.best_epoch,
         "selected_by": "balanced_accuracy" if balanced else "accuracy",
         "validation_samples": len(validation.labels),
+        "validation_labels": prepared.validation_labels,
         "validation_accuracy": scores.accuracy,
         "balanced_accuracy": scores.balanced_accuracy,
         "macro_f1": scores.macro_f1,
@@ -146,6 +146,7 @@ def findings_of(
         facts=facts,
         environment=environment(),
         truth=truth,
+        decided=frozenset(prepared.trusted.tolist()),
     )
 
 

@@ -35,7 +35,8 @@ from labelnoise.fitting import (
 )
 from labelnoise.reports import fit_page
 from labelnoise.runs import FitFolder, Part
-from labelnoise.tasks._audit_folder import SOURCE, source_of
+from labelnoise.tasks._audit_folder import SOURCE, read_audit, source_of
+from labelnoise.tasks._decisions import DECISIONS, Decision, decisions_csv, read_earlier
 from labelnoise.tasks._fit_findings import (
     announced,
     command_of,
@@ -235,6 +236,7 @@ def fit(
         folder.write("labels.csv", fitted.audit.to_csv())
         folder.write_json("summary.json", summary)
         folder.write_json(SOURCE, source_of(request.data, labels=request.labels, column=label))
+        _keep_decisions(prepared, folder)
         facts = [*facts_of(prepared, plan.recipe), *spent(plan, time.perf_counter() - start)]
         command = command_of(fit, Path(data), given)
         findings = findings_of(prepared, fitted, metrics, facts, title=Path(data).name, command=command, truth=true)
@@ -323,6 +325,18 @@ def _check_loss(loss: str, prepared: Prepared) -> None:
         build_objective(Part(name=loss), epochs=2, num_samples=1, class_names=prepared.class_names)
     except TypeError:
         raise ValueError(f"loss {loss} needs settings that only you know; give a FILE.py:Loss that makes it") from None
+
+
+def _keep_decisions(prepared: Prepared, folder: FitFolder) -> None:
+    """What ``trusted`` decided is decided for the next review too."""
+    if not len(prepared.trusted):
+        return
+    audit = read_audit(folder.path)
+    decided = read_earlier(folder.path / DECISIONS, audit)
+    for row in prepared.trusted.tolist():
+        label = prepared.class_names[int(prepared.given[row])]
+        decided[row] = Decision("keep" if label == audit.rows[row].given else "relabel", label)
+    folder.write(DECISIONS, decisions_csv(decided, audit).decode())
 
 
 def _save_model(prepared: Prepared, fitted: Fitted, recipe: TrainingRecipe, columns: Columns, path: Path) -> None:

@@ -18,7 +18,7 @@ from labelnoise.tasks._audit_folder import (
     read_source,
     write_json,
 )
-from labelnoise.tasks._decisions import Decision, decisions_csv, joined, read_decisions, read_earlier
+from labelnoise.tasks._decisions import DECISIONS, Decision, decisions_csv, joined, read_decisions, read_earlier
 from labelnoise.tasks._review_sample import ReviewSample, draw, open_sample, progress
 
 _PROVENANCE = ("index", "id", "given_label", "label", "decision")
@@ -81,7 +81,7 @@ def review(
     new = read_decisions(audit.path / LABELS if decisions is None else Path(decisions), audit)
     if opened is not None:
         new = joined(new, opened.decided)
-    kept = audit.path / "decisions.csv"
+    kept = audit.path / DECISIONS
     earlier = read_earlier(kept, audit)
     decided = earlier | new
     if not decided:

@@ -15,6 +15,7 @@ def planned(prepared, monkeypatch):
     """A plan where an epoch takes a second."""
     monkeypatch.setattr(plan, "_seconds_per_epoch", lambda *_: 1.0)
     monkeypatch.setattr(plan, "default_epochs", lambda *_: 20)
+    monkeypatch.setattr(plan, "_START", 0.0)
     recipe = default_recipe("features", "auto", samples=128, device="cpu")
 
     def make(budget, **settings):
@@ -40,6 +41,14 @@ def test_a_small_budget_takes_epochs_then_candidates_then_the_refinement_and_the
     assert planned(15) == (1, 12, False, 12)
     assert planned(5) == (1, 4, False, 4)
     assert planned(0.1) == (1, 1, False, 1)
+
+
+def test_the_start_of_workers_counts(planned, monkeypatch):
+    monkeypatch.setattr(plan, "_START", 5.0)
+    assert planned(None) == (4, 20, True, 100 + 2 * 5)
+    assert planned(None, folds=5) == (4, 20, True, 200 + 3 * 5)
+    assert planned(15) == (1, 7, False, 12)
+    assert planned(1) == (1, 1, False, 6)
 
 
 def test_the_candidates_that_stay_are_the_first(prepared):

@@ -18,6 +18,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 _TIMED_STEPS = 8
 _LEAST_EPOCHS = 8  # below that a candidate is dropped first
 _EVALUATION_SHARE = 1 / 3  # of a training step, a sample: forward without backward
+_START = 5.0  # seconds until workers have imported torch and read the data: 2 to 8 on the machines at hand
 _SAFETY = 0.8  # of the budget is planned for
 CANDIDATES = (
     Part.model_validate({"name": "gce", "q": 0.7}),
@@ -82,7 +83,7 @@ def make_plan(
 
     def seconds(count: int) -> float:
         rounds = math.ceil(len(candidates) / workers) + refined + math.ceil(folds / workers)
-        return rounds * count * per_epoch
+        return rounds * count * per_epoch + _START * (1 + refined + (folds > 0))
 
     while budget is not None and seconds(least) > _SAFETY * budget:
         if len(candidates) > 1:
@@ -92,7 +93,7 @@ def make_plan(
         else:
             break
     if budget is not None and epochs is None:
-        wanted = max(1, min(wanted, int(_SAFETY * budget / seconds(1))))
+        wanted = max(1, min(wanted, int((_SAFETY * budget - seconds(0)) / (seconds(1) - seconds(0)))))
     return Plan(candidates=tuple(candidates), recipe=recipe, epochs=wanted, refine=refined, seconds=seconds(wanted))
 
 

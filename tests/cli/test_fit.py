@@ -38,7 +38,7 @@ def test_two_workers_give_the_bytes_of_one_and_the_screen_tells_what_was_found(t
     assert "Warning" not in done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "Data: 160 rows (text), 2 classes"
-    assert lines[2].startswith("Model: mlp")
+    assert "\nModel: mlp" in done.stdout
     assert "of 160 labels are estimated to be wrong, between" in done.stdout
     assert "gce q=0.7" in done.stdout
     fit(data.path, out=tmp_path / "one", **data.options, epochs=6, workers=1, refine=False, folds=0, device="cpu")

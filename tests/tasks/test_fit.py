@@ -263,6 +263,15 @@ def test_after_a_fit_with_decisions_a_review_finds_the_data_as_they_are(tmp_path
     assert done.changed == data.wrong[::4].sum()
 
 
+@pytest.mark.parametrize("column", [{}, {"text": "said"}], ids=["table", "texts"])
+def test_copies_are_counted(tmp_path, column):
+    rows = [(f"it says {row * 7} {'meow' if row % 2 else 'woof'}", row * 7, CLASSES[row % 2]) for row in range(40)]
+    copies = [rows[3], rows[4], (*rows[4][:2], CLASSES[1])]
+    path, told = write_csv(tmp_path / "data.csv", ("said", "size", "label"), rows + copies), []
+    task(path, out=tmp_path / "fit", label="label", tell=told.append, **QUICK | {"epochs": 1} | column)
+    assert "Copies: 3 rows repeat another's inputs, 1 of them with another label" in told
+
+
 def test_a_review_goes_on_where_the_trusted_decisions_ended(tmp_path):
     data = table(tmp_path)
     fit(data, tmp_path / "fit", trusted=decisions(tmp_path, data, range(0, 160, 4)))

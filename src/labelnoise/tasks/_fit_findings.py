@@ -30,6 +30,11 @@ def facts_of(prepared: Prepared, recipe: TrainingRecipe) -> list[tuple[str, str]
         ("Data", f"{len(own.ids):,} rows ({own.kind}), {len(prepared.class_names):,} classes"),
         ("Split", f"{training:,} to train on, {validation:,} with {prepared.validation_labels} labels to choose by"),
     ]
+    copies, contradicting = _copies(prepared)
+    if copies:
+        facts.append(
+            ("Copies", f"{copies:,} rows repeat another's inputs, {contradicting:,} of them with another label")
+        )
     if isinstance(prepared.transform, TableFeatures):
         uses = prepared.transform.columns
         for kind in dict.fromkeys(use.kind for use in uses):
@@ -39,6 +44,18 @@ def facts_of(prepared: Prepared, recipe: TrainingRecipe) -> list[tuple[str, str]
     made = f"{recipe.model.label}, on inputs of {shape}, batches of {recipe.batch_size}, {recipe.precision}"
     facts.append(("Model", made))
     return facts
+
+
+def _copies(prepared: Prepared) -> tuple[int, int]:
+    """Rows whose inputs an earlier row has already, and those of them that are labelled otherwise."""
+    own, whole = prepared.own, prepared.whole
+    if own.kind == "text":
+        inputs: Any = own.inputs[whole.index]
+    else:
+        inputs = (row.tobytes() for row in whole.inputs.numpy())
+    first: dict[Any, int] = {}
+    earlier = [(first.setdefault(row, label), label) for row, label in zip(inputs, whole.labels.tolist(), strict=True)]
+    return len(earlier) - len(first), sum(label != before for before, label in earlier)
 
 
 def announced(plan: Plan, limit: float | None, folds: int) -> tuple[str, str]:

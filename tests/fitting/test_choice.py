@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from labelnoise.fitting.choice import Score, choose, is_better, score
+from labelnoise.fitting.choice import choose, is_better, score
 
 
 def recall(predicted, labels, label):
@@ -40,8 +40,22 @@ def test_the_standard_error_is_the_spread_over_many_draws():
         assert stated < spread * 1.3
 
 
-def test_of_equal_scores_the_first_wins():
-    assert choose([Score(0.5, 0), Score(0.7, 0), Score(0.7, 0)]) == 1
+def hits(*wrong, n=100):
+    """A prediction of zeros that is wrong in these rows."""
+    return torch.zeros(n, dtype=torch.int64).index_fill_(0, torch.tensor(wrong, dtype=torch.int64), 1)
+
+
+@pytest.mark.parametrize(
+    ("predictions", "expected"),
+    [
+        ([hits(*range(9)), hits(1), hits(1)], (1, 1)),  # of equals the first
+        ([hits(1, 2, 3), hits(4, 5)], (0, 1)),  # 1 % better, with an error of 2.2 %
+        ([hits(1, 2, 3), hits(1, 2)], (1, 1)),  # 1 % with an error of 1.0 %: the same rows but one
+        ([hits(*range(9)), hits(1, 2, 3), hits(4, 5)], (1, 2)),  # the first is worse than that
+    ],
+)
+def test_the_first_that_is_not_worse_by_more_than_the_standard_error_is_chosen(predictions, expected):
+    assert choose(predictions, hits(), balanced=False) == expected
 
 
 def test_a_model_is_better_only_beyond_the_standard_error_of_the_paired_difference():

@@ -25,13 +25,33 @@ def score(predicted: Int64[Tensor, "n"], labels: Int64[Tensor, "n"], *, balanced
     return _mean((predicted == labels).double(), labels, balanced=balanced)
 
 
-def choose(scores: Sequence[Score]) -> int:
-    """The position of the highest accuracy; of equal ones the first.
+class Choice(NamedTuple):
+    """Positions among the candidates."""
 
-    >>> choose([Score(0.5, 0.1), Score(0.6, 0.1), Score(0.6, 0.1)])
-    1
+    chosen: int
+    highest: int
+    """Of the highest accuracy, of equal ones the first."""
+
+
+def choose(predictions: Sequence[Int64[Tensor, "n"]], labels: Int64[Tensor, "n"], *, balanced: bool) -> Choice:
+    """The first candidate than which the one of the highest accuracy is not :func:`is_better`.
+
+    The one-standard-error rule (Breiman et al. 1984, Classification and Regression Trees, section 3.4.3): where
+    validation cannot tell, the candidate that stands first stays, and not the one with the luckiest few labels.
+
+    >>> labels = torch.tensor([0, 1] * 50)
+    >>> nearly = torch.cat([1 - labels[:1], labels[1:]])  # wrong once in a hundred: 1 % with an error of 1 %
+    >>> choose([1 - labels, nearly, labels], labels, balanced=False)
+    Choice(chosen=2, highest=2)
     """
-    return max(range(len(scores)), key=lambda position: (scores[position].accuracy, -position))
+    accuracies = [score(predicted, labels, balanced=balanced).accuracy for predicted in predictions]
+    highest = accuracies.index(max(accuracies))
+    chosen = next(
+        position
+        for position, predicted in enumerate(predictions)
+        if not is_better(predictions[highest], predicted, labels, balanced=balanced)[0]
+    )
+    return Choice(chosen, highest)
 
 
 def is_better(

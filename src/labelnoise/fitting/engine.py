@@ -76,12 +76,16 @@ def fit_candidates(
     if not trained:
         raise ValueError(f"no candidate could be trained: {' '.join(reasons)}")
     scores = [score(result.validation.argmax(1), labels, balanced=balanced) for result in trained]
-    chosen = choose(scores)
+    chosen, highest = choose([result.validation.argmax(1) for result in trained], labels, balanced=balanced)
     measure = "balanced accuracy" if balanced else "accuracy"
     if len(trained) > 1:
         reasons.append(
-            f"{names[chosen]} has the highest {measure} on the {prepared.validation_labels} validation labels."
+            f"{names[highest]} has the highest {measure} on the {prepared.validation_labels} validation labels."
         )
+        if chosen != highest:
+            reasons.append(
+                f"It is not more than a standard error above {names[chosen]}, which is kept: it comes first."
+            )
 
     probabilities = one_run(prepared, trained[chosen])
     if folds:

@@ -214,7 +214,8 @@ def fit(
             ).model_dump(mode="json")
             folder.begin(settings, begun)
         plan = Plan.model_validate(begun)
-        for line in [*facts_of(prepared, plan.recipe), announced(plan, limit, folds)]:
+        facts = facts_of(prepared, plan.recipe)
+        for line in [*facts, announced(plan, limit, folds)]:
             tell(": ".join(line))
 
         work = Work(request, plan.recipe, plan.epochs, balanced, device, folder.work)
@@ -237,7 +238,7 @@ def fit(
         folder.write_json("summary.json", summary)
         folder.write_json(SOURCE, source_of(request.data, labels=request.labels, column=label))
         _keep_decisions(prepared, folder)
-        facts = [*facts_of(prepared, plan.recipe), *spent(plan, time.perf_counter() - start)]
+        facts += spent(plan, time.perf_counter() - start)
         command = command_of(fit, Path(data), given)
         findings = findings_of(prepared, fitted, metrics, facts, title=Path(data).name, command=command, truth=true)
         folder.write("report.html", fit_page(findings))

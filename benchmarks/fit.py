@@ -1,6 +1,6 @@
 """`labelnoise fit` with its defaults on three kinds of data with wrong labels, beside cross entropy in the same fit.
 
-python -m benchmarks.fit [texts | images | table | clean] [--seeds 3]
+python -m benchmarks.fit [texts | images | table | clean] [--seeds 3] [--budget 10m]
 
 texts: CLINC150, 40 % symmetric. images: 3,000 Fashion-MNIST images as PNG in folders, 30 %. table: simulated, numbers
 and categories, 30 %. clean: digits and CLINC150 as they are. Test labels score only; LABELNOISE_DATA has the data.
@@ -107,12 +107,12 @@ KINDS: dict[str, dict[str, Callable[..., tuple[dict[str, Any], np.ndarray]]]] = 
 }
 
 
-def one(make: Callable[..., tuple[dict[str, Any], np.ndarray]], seed: int) -> dict[str, float]:
+def one(make: Callable[..., tuple[dict[str, Any], np.ndarray]], seed: int, budget: str) -> dict[str, float]:
     folder = Path(tempfile.mkdtemp())
     try:
         where, wrong = make(folder, seed)
         start = time.perf_counter()
-        found = labelnoise.fit(**where, out=folder / "fit", seed=seed)
+        found = labelnoise.fit(**where, out=folder / "fit", seed=seed, budget=budget)
         seconds = time.perf_counter() - start
         by_name = {row["name"]: row for row in found.metrics["candidates"]}
         audit = pyarrow.csv.read_csv(folder / "fit" / "labels.csv").to_pydict()
@@ -146,12 +146,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", nargs="?", choices=KINDS)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--budget", default="10m", help="of each fit; the default of fit on a processor, or none")
     options = parser.parse_args()
     data_root(None)
     for kind in [options.kind] if options.kind else KINDS:
         for title, make in KINDS[kind].items():
             print(title, flush=True)
-            runs = [one(make, seed) for seed in range(options.seeds)]
+            runs = [one(make, seed, options.budget) for seed in range(options.seeds)]
             for name in runs[0]:
                 values = [run[name] for run in runs]
                 spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""

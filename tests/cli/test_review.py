@@ -51,7 +51,7 @@ def test_a_sample_from_its_drawing_to_its_count(folder):
     drawn = run(folder, "--sample", 20, "--seed", 1)
     assert drawn.output.splitlines() == [
         f"20 rows drawn at random: {folder / 'sample.csv'}",
-        f"Fill its column decision (accept, keep or relabel), then run: labelnoise review {folder}",
+        f"Decide each: keep, or relabel and the class in label; then run: labelnoise review {folder}",
     ]
     first, *others = [int(row["index"]) for row in read_rows(folder / "sample.csv")]
     decide(folder / "sample.csv", dict.fromkeys(others, "keep"))

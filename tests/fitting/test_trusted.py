@@ -20,6 +20,12 @@ def test_a_file_that_holds_no_decisions_is_data(tmp_path):
     assert read_decisions(tmp_path) is None
 
 
+def test_a_filled_list_of_labels_is_reviewed_first(tmp_path):
+    text = "index,given_label,suggested_label,p_wrong,decision\n3,cat,dog,.9,accept\n"
+    with pytest.raises(ValueError, match=r"is a list of labels; labelnoise review makes the decisions\.csv"):
+        decisions(tmp_path, text)
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

@@ -408,7 +408,7 @@ def test_a_sample_is_drawn_once_without_what_would_bias_its_reader(folder):
     drawn = draw_review_sample(folder, size=40, seed=2)
     assert (drawn.is_new, drawn.size, drawn.open, drawn.estimate) == (True, 40, 40, None)
     rows = read_rows(drawn.path)
-    assert list(rows[0]) == ["index", "id", "given_label", "suggested_label", "decision", "label"]
+    assert list(rows[0]) == ["index", "id", "given_label", "decision", "label"]
     index = [int(row["index"]) for row in rows]
     assert len(set(index)) == 40
     assert index != sorted(index)

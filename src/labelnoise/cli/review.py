@@ -30,7 +30,7 @@ def review(
         drawn = draw_review_sample(folder, size=sample, seed=seed)
         if drawn.is_new:
             typer.echo(f"{drawn.size:,} rows drawn at random: {drawn.path}")
-            typer.echo(f"Fill its column decision (accept, keep or relabel), then run: labelnoise review {folder}")
+            typer.echo(f"Decide each: keep, or relabel and the class in label; then run: labelnoise review {folder}")
         else:
             typer.echo(f"Nothing drawn: {drawn.path} is there, {drawn.open:,} of {drawn.size:,} rows are undecided.")
         return

@@ -12,12 +12,15 @@ def read_decisions(path: Path) -> dict[int, str] | None:
     """The label that somebody decided on, by row of the data; ``None`` if the file is none of decisions.
 
     Raises:
-        ValueError: a decision without a row or a label, two on one row, or none at all.
+        ValueError: a decision without a row or a label, two on one row, or none at all; the list of an audit.
     """
     if path.suffix.lower() != ".csv" or not path.is_file():
         return None
     header = read_utf8(path).decode("utf-8-sig").split("\n", 1)[0]
-    if not set(_COLUMNS) <= {name.strip() for name in header.split(",")}:
+    names = {name.strip() for name in header.split(",")}
+    if names >= {"given_label", "suggested_label", "decision"}:
+        raise ValueError(f"{path} is a list of labels; labelnoise review makes the decisions.csv of it that is trusted")
+    if not names >= set(_COLUMNS):
         return None
     decided: dict[int, str] = {}
     for cells in read_cells(path, *_COLUMNS):

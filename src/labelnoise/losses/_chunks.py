@@ -11,8 +11,9 @@ from torch import Tensor
 from labelnoise.losses import _fused
 from labelnoise.losses._box_cox import box_cox, box_cox_slope
 
-# Logits of a chunk, but never fewer rows than a matrix product needs to be fast: 16 MiB of float32 on a CPU.
-_CHUNK, _CHUNK_OF_ACCELERATOR, _FEWEST_ROWS = 2**22, 2**25, 128
+# Logits of a chunk, but never fewer rows than a matrix product needs to be fast: 16 MiB of float32 on a CPU. Below 192
+# rows, logits @ weight takes half as long again a row.
+_CHUNK, _CHUNK_OF_ACCELERATOR, _FEWEST_ROWS = 2**22, 2**25, 192
 
 # A sum in bfloat16 is rounded at every chunk, to one part in 256 at worst. Over 32 of them that comes to less than the
 # product of the matrices is off by itself, and no chunk is too small a part of the sum to be seen.

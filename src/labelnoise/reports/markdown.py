@@ -2,19 +2,19 @@
 
 from labelnoise.reports.references import bibtex
 from labelnoise.reports.sections import Findings, Section, Table, study_sections
+from labelnoise.runs import machine
 
 
 def study_markdown(findings: Findings) -> tuple[str, dict[str, str]]:
     """The report, and the SVG figures it shows by their path beside it."""
-    config, machine = findings.runs[0].config, findings.runs[0].environment
-    accelerator = f" with {machine['accelerator']}" if machine.get("accelerator") else ""
+    config, environment = findings.runs[0].config, findings.runs[0].environment
     sections = study_sections(findings)
     made = (
         f"{config.dataset.label}, {config.model.label}, {config.epochs} epochs, batch {config.batch_size}, learning "
         f"rate {config.learning_rate} ({config.schedule.label}), momentum {config.momentum}, weight decay "
         f"{config.weight_decay}, {config.precision}{', compiled' * config.compiled}. Made with `{findings.command}` on "
-        f"{machine['processor']} ({machine['cores']} cores){accelerator}, Python {machine['python']}, labelnoise "
-        f"{machine['labelnoise']} ({machine['commit']}), torch {machine['torch']}."
+        f"{machine(environment)}, Python {environment['python']}, labelnoise {environment['labelnoise']} "
+        f"({environment['commit']}), torch {environment['torch']}."
     )
     parts = [
         f"# {findings.title}",

@@ -6,6 +6,7 @@ from labelnoise.reports._template import render
 from labelnoise.reports.gallery import suspects
 from labelnoise.reports.references import bibtex
 from labelnoise.reports.sections import Findings, study_sections
+from labelnoise.runs import machine
 
 _GALLERY = 40
 
@@ -22,6 +23,7 @@ def study_page(findings: Findings, data: Dataset) -> str:
         command=findings.command,
         config=runs[0].config,
         environment=runs[0].environment,
+        machine=machine(runs[0].environment),
         versions=sorted({run.environment["labelnoise"] for run in runs}),
         seeds=len({run.config.seed for run in runs}),
         notes=[paragraph for paragraph in findings.notes.split("\n\n") if paragraph],

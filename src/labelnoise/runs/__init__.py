@@ -1,7 +1,7 @@
 """Runs on disk: identity, results and provenance."""
 
 from labelnoise.runs.config import Part, RunConfig, short_names
-from labelnoise.runs.environment import environment
+from labelnoise.runs.environment import environment, machine
 from labelnoise.runs.fit_folder import FitFolder
 from labelnoise.runs.folder import Belief, Run, RunFolder, Samples
 from labelnoise.runs.store import Counts, RunState, Store
@@ -18,5 +18,6 @@ __all__ = [
     "Samples",
     "Store",
     "environment",
+    "machine",
     "short_names",
 ]

@@ -4,6 +4,7 @@ import functools
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,6 +24,12 @@ def environment() -> dict[str, str | int | None]:
         "cores": os.cpu_count(),
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
+
+
+def machine(recorded: Mapping[str, str | int | None]) -> str:
+    """The hardware of a recorded environment in words."""
+    accelerator = f" with {recorded['accelerator']}" if recorded.get("accelerator") else ""
+    return f"{recorded['processor']} ({recorded['cores']} cores){accelerator}"
 
 
 def _commit() -> str | None:

@@ -42,6 +42,11 @@ class FitFolder:
         self.work = path / "work"
 
     @property
+    def is_begun(self) -> bool:
+        """Whether a fit has taken the folder."""
+        return (self.path / _PLAN).exists()
+
+    @property
     def is_finished(self) -> bool:
         """Whether there is nothing left to do."""
         begun = self._read_plan()

@@ -12,7 +12,7 @@ from labelnoise.fitting.cells import csv_bytes, read_cells, whole_number
 from labelnoise.tasks._audit_folder import AuditFolder, read_json, write_json
 from labelnoise.tasks._decisions import Decision, read_decisions
 
-_HEADER = ("index", "id", "given_label", "suggested_label", "decision", "label")
+_HEADER = ("index", "id", "given_label", "decision", "label")
 
 
 class ReviewSample(NamedTuple):
@@ -86,10 +86,8 @@ def draw(audit: AuditFolder, size: int, *, seed: int) -> ReviewSample:
         {"rows": inside, "index": sorted(index[sample.stratum == stratum].tolist())}
         for stratum, inside in enumerate(sample.strata)
     ]
-    # Not p_wrong, and in random order, so that nothing tells the person what to find.
-    lines = (
-        (row, audit.rows[row].id, audit.rows[row].given, audit.rows[row].suggested, "", "") for row in index.tolist()
-    )
+    # Neither p_wrong nor the suggestion, and in random order, so that nothing tells the person what to find.
+    lines = ((row, audit.rows[row].id, audit.rows[row].given, "", "") for row in index.tolist())
     write_json(audit.path / "sample.json", {"seed": seed, "size": size, "strata": strata})
     path = audit.path / "sample.csv"
     with _files.replacing(path) as file:

@@ -9,6 +9,7 @@ from labelnoise import _files
 from labelnoise.audit import Audit, audit_labels
 from labelnoise.audit.readings import Assume
 from labelnoise.fitting.cells import read_cells
+from labelnoise.runs import FitFolder
 from labelnoise.tasks._audit_folder import LABELS, SOURCE, SUMMARY, source_of
 
 
@@ -60,7 +61,7 @@ def audit_files(
 
 def _check_free(out: Path) -> None:
     """Raise a ``ValueError`` where the folder holds a fit, or decisions that somebody has filled in."""
-    if (out / "plan.json").exists():
+    if FitFolder(out).is_begun:
         raise ValueError(f"out must not be the folder of a fit, got {out}")
     labels = out / LABELS
     if labels.exists() and any(cells["decision"].strip() for cells in read_cells(labels, "decision")):

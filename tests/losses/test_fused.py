@@ -357,3 +357,18 @@ def test_nothing_to_learn_from_is_zero_with_a_gradient():
         loss = gce_loss(logits, torch.full_like(labels, -100))
         assert loss.item() == 0
         assert not gradient(loss, logits).any()
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("cross_entropy", [_fused._by_label, _fused._by_largest])
+def test_cross_entropy_comes_from_the_softmax_also_where_that_is_zero(cross_entropy, shape):
+    """Of a processor and, checked here as well, of an accelerator."""
+    logits, labels = batch(shape)
+    rows, kept = logits.detach().movedim(1, -1).reshape(-1, K), labels != -100
+    rows[0] = 1e4
+    rows[0, labels.flatten()[0]] = -1e4
+    wide = rows.view(*labels.shape, K).movedim(-1, 1)
+    softmax = wide.softmax(1)
+    assert softmax.movedim(1, -1).reshape(-1, K)[0, labels.flatten()[0]] == 0
+    values = cross_entropy(softmax, wide, labels, -100)
+    assert_close(values[kept], F.cross_entropy(wide.double(), labels, reduction="none")[kept].float())

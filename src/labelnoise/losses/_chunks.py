@@ -1,11 +1,10 @@
 """A linear layer and Lq over chunks of rows: each chunk's logits are made, turned into their gradient and used up."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from labelnoise.losses import _fused
@@ -58,9 +57,17 @@ def _in_chunks(
     # The dtype has been decided: no product is to be cast once more.
     with torch.autocast(hidden.device.type, enabled=False) if autocasts(hidden) else nullcontext():
         weight, bias = linear_weight.to(dtype), None if linear_bias is None else linear_bias.to(dtype)
-        for rows in _chunks(len(labels), len(weight), hidden.device, most=most):
+        chunk = _rows_of_chunk(len(labels), len(weight), hidden.device, most=most)
+        buffer = torch.empty(chunk, len(weight), dtype=dtype, device=hidden.device)  # else two of them come to be held
+        for first in range(0, len(labels), chunk):
+            rows = slice(first, first + chunk)
             inputs, q_of_rows = hidden[rows].to(dtype), q[rows] if isinstance(q, Tensor) and q.ndim else q
-            logits = F.linear(inputs, weight, bias)
+            product, columns = buffer[: len(inputs)], weight.mT
+            logits = (
+                torch.mm(inputs, columns, out=product)
+                if bias is None
+                else torch.addmm(bias, inputs, columns, out=product)
+            )
             out = None if factor is None else logits
             cross_entropy = _fused.softmax_minus_one_hot(logits, labels[rows], ignore_index, out=out)
             values[rows] = box_cox(cross_entropy, q_of_rows)
@@ -74,7 +81,6 @@ def _in_chunks(
                 _add_product(of_weight, logits, (inputs * slope).to(dtype))
             if of_bias is not None:
                 of_bias += (logits.mT @ slope.to(dtype)).squeeze(1)
-            del logits  # before the next ones
     return values, Gradients(of_hidden, of_weight, of_bias)
 
 
@@ -141,11 +147,9 @@ def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
         total[first : first + rows] += left[:, first : first + rows].mT @ right
 
 
-def _chunks(n: int, k: int, device: torch.device, *, most: int | None) -> Iterator[slice]:
+def _rows_of_chunk(n: int, k: int, device: torch.device, *, most: int | None) -> int:
     rows = max(_FEWEST_ROWS, (_CHUNK if device.type == "cpu" else _CHUNK_OF_ACCELERATOR) // k)
-    if most is not None:
-        rows = max(rows, -(-n // most))
-    return (slice(first, first + rows) for first in range(0, n, rows))
+    return max(1, min(n, rows if most is None else max(rows, -(-n // most))))
 
 
 def autocasts(hidden: Tensor) -> bool:

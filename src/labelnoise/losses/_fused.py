@@ -1,8 +1,8 @@
 """Cross entropy of a few million logits and more, in one buffer of their size where torch holds three.
 
-Both it and its gradient come from the softmax, so one pass over the logits, tile by tile, finds the value and leaves
-softmax - one_hot behind; the backward multiplies that in place. No tile leaves the cache before it is done, and in
-half precision no more than a tile is ever float32.
+Both it and its gradient come from the softmax, so one pass over the logits finds the value and leaves
+softmax - one_hot behind; the backward multiplies that in place. Half precision goes tile by tile, so that no more than
+a tile is ever float32, and none leaves the cache before it is done.
 """
 
 from collections.abc import Iterator
@@ -21,6 +21,9 @@ FUSED_FROM = 2**22
 
 # Elements of a tile: 1 MiB of float32, the second-level cache of one core; on an accelerator, enough to keep it busy.
 _TILE, _TILE_OF_ACCELERATOR = 2**18, 2**24
+
+# Cross entropy at which p_y is 1e-30, far from float32's subnormal numbers, of which few digits are left.
+_LARGEST_FROM_SOFTMAX = 69.0
 
 _HALF = (torch.float16, torch.bfloat16)
 
@@ -72,14 +75,13 @@ def softmax_minus_one_hot(logits: Tensor, labels: Tensor, ignore_index: int, *, 
     values = torch.empty(labels.shape, dtype=torch.promote_types(logits.dtype, torch.float32), device=logits.device)
     flat, flat_index, flat_labels, flat_values = _flat(logits, 2), _flat(index, 2), _flat(labels, 1), _flat(values, 1)
     flat_out = None if out is None else _flat(out, 2)
-    straight = out is not logits and logits.dtype == values.dtype  # from the softmax to its place, with no copy
-    for tile, row in _tiles(flat):
+    # From the softmax to its place, with no copy.
+    straight = out is not None and out is not logits and logits.dtype == values.dtype
+    cross_entropy = _by_label if logits.device.type == "cpu" else _by_largest
+    for tile, row in _tiles(flat, whole=straight):
         wide = flat[tile].to(values.dtype)
-        softmax = torch.softmax(wide, 1, out=flat_out[tile] if straight and flat_out is not None else None)
-        # The largest probability is exp(0) / sum, at least 1 / k: its logarithm is exact where the label's would be
-        # that of 0. nll_loss is -z_y, and checks the label.
-        above_label = wide.amax(1) + F.nll_loss(wide, flat_labels[row], reduction="none", ignore_index=ignore_index)
-        flat_values[row] = above_label - softmax.amax(1).log()
+        softmax = torch.softmax(wide, 1, out=flat_out[tile] if flat_out is not None and straight else None)
+        flat_values[row] = cross_entropy(softmax, wide, flat_labels[row], ignore_index)
         if flat_out is None:
             continue
         chosen = flat_index[tile]
@@ -87,6 +89,19 @@ def softmax_minus_one_hot(logits: Tensor, labels: Tensor, ignore_index: int, *, 
         if not straight:
             flat_out[tile] = softmax if scale == 1 else softmax.mul_(scale)
     return values.masked_fill_(labels == ignore_index, 0)
+
+
+def _by_label(softmax: Tensor, wide: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
+    """Cross entropy of one tile, anything where the label is ignored; nll_loss checks the label as it looks it up."""
+    values = F.nll_loss(softmax, labels, reduction="none", ignore_index=ignore_index).neg_().log_().neg_()
+    vanished = (values > _LARGEST_FROM_SOFTMAX) & (labels != ignore_index)
+    return _by_largest(softmax, wide, labels, ignore_index) if vanished.any() else values
+
+
+def _by_largest(softmax: Tensor, wide: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
+    """The same in two more passes, but without a look at any value: the largest p, exp(0) / sum, is at least 1 / k."""
+    above_label = wide.amax(1) + F.nll_loss(wide, labels, reduction="none", ignore_index=ignore_index)
+    return above_label - softmax.amax(1).log()
 
 
 def scale_of(gradient: Tensor) -> float:
@@ -131,7 +146,7 @@ class _CrossEntropy(torch.autograd.Function):
         if not may_overwrite(factor):
             return (gradient * factor).to(gradient.dtype), None, None
         flat, flat_factor = _flat(gradient, 2), _flat(factor, 2)
-        for tile, _ in _tiles(flat):
+        for tile, _ in _tiles(flat, whole=gradient.dtype == factor.dtype):
             flat[tile].mul_(flat_factor[tile])
         return gradient, None, None
 
@@ -141,12 +156,15 @@ def _flat(tensor: Tensor, dim: int) -> Tensor:
     return tensor.flatten(dim) if tensor.ndim > dim else tensor
 
 
-def _tiles(flat: Tensor) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
-    """Slices of (n, k) or (n, k, m) with all classes of some rows, and the same of what has one value a row."""
-    size = _TILE * torch.get_num_threads() if flat.device.type == "cpu" else _TILE_OF_ACCELERATOR
+def _tiles(flat: Tensor, *, whole: bool) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+    """Slices of (n, k) or (n, k, m) with all classes of some rows, and the same of what has one value a row.
+
+    One of the ``whole`` where no copy in float32 has to stay small.
+    """
     n, k, *dense = flat.shape
-    rows = max(1, size // (k * max(1, *dense, 1)))
-    columns = max(1, size // k)
+    size = _TILE * torch.get_num_threads() if flat.device.type == "cpu" else _TILE_OF_ACCELERATOR
+    size = flat.numel() if whole else size
+    rows, columns = max(1, size // (k * max(1, *dense, 1))), max(1, size // k)
     for first in range(0, n, rows):
         for left in range(0, dense[0] if dense else 1, columns):
             row, column = slice(first, first + rows), slice(left, left + columns)

@@ -57,7 +57,7 @@ def calibration_error(p_wrong: np.ndarray, wrong: np.ndarray) -> float:
 
 def report(case: Case) -> None:
     wrong, rows = case.given != case.true, np.arange(len(case.given))
-    own = case.pred_probs[rows, case.given]
+    own = case.pred_probs[rows, case.given].astype(np.float64)  # isotonic regression divides by differences
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AuditWarning)
         found = audit_labels(case.pred_probs, case.given)

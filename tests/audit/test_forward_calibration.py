@@ -3,7 +3,7 @@ import pytest
 import torch
 from simulated import class_world, learned_world
 
-from labelnoise.audit.forward_calibration import ForwardCalibration, _even_loss, fit_forward_calibration
+from labelnoise.audit.forward_calibration import ForwardCalibration, _even_loss, _matrix_loss, fit_forward_calibration
 
 
 def fit(probabilities, given):
@@ -112,6 +112,41 @@ def test_the_gradient_by_hand_is_that_of_the_likelihood(rate, sharpness):
     value, gradient = _even_loss(probabilities.log(), labels)(flat.detach().numpy())
     assert value == pytest.approx(expected.item(), rel=1e-12)
     np.testing.assert_allclose(gradient, flat.grad, rtol=1e-9, atol=1e-12)
+
+
+def minus_log_posterior_of_matrix(flat, probabilities, labels, *, learned):
+    """Of log a, b and the logits of T's rows; one more sample of each true class, 98 % with its own label."""
+    n, k = probabilities.shape
+    log_transition = flat[1 + k :].view(k, k).log_softmax(1)
+    transition, logs = log_transition.exp(), probabilities.log()
+    belief = (flat[0].exp() * (logs @ transition.T if learned else logs) + flat[1 : 1 + k]).softmax(1)
+    given = (belief @ transition)[torch.arange(n), labels]
+    prior = torch.full((k, k), 0.02 / (k - 1), dtype=torch.float64).fill_diagonal_(0.98)
+    return (flat[1 : 1 + k].square().sum() / 2 - (prior * log_transition).sum()) / n - given.log().mean()
+
+
+@pytest.mark.parametrize("learned", [False, True])
+@pytest.mark.parametrize("sharpness", [0.2, 1.0, 5.0])
+def test_the_gradient_of_a_matrix_by_hand(sharpness, learned):
+    probabilities, given, *_ = class_world(n=200, k=5)
+    probabilities, labels = torch.from_numpy(probabilities).clamp(min=1e-3), torch.from_numpy(given)
+    matrix = torch.randn(25, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    flat = torch.cat([torch.tensor([np.log(sharpness), 0.3, -0.2, 0.0, 1.0, -2.0]), matrix]).requires_grad_()
+    expected = minus_log_posterior_of_matrix(flat, probabilities, labels, learned=learned)
+    expected.backward()
+    value, gradient = _matrix_loss(probabilities.log(), labels, learned=learned)(flat.detach().numpy())
+    assert value == pytest.approx(expected.item(), rel=1e-8)  # the prior is given in float32
+    np.testing.assert_allclose(gradient, flat.grad, rtol=1e-6, atol=1e-10)
+
+
+@pytest.mark.parametrize("log_sharpness", [-4.0, 4.0])
+def test_beyond_its_bounds_nothing_moves(log_sharpness):
+    probabilities, given, *_ = class_world(n=50, k=3)
+    flat = np.zeros(13)
+    flat[0], flat[1] = log_sharpness, 30.0
+    loss = _matrix_loss(torch.from_numpy(probabilities).clamp(min=1e-3).log(), torch.from_numpy(given), learned=False)
+    _, gradient = loss(flat)
+    assert gradient[:2] == pytest.approx([0.0, 30.0 / 50])  # of the bias the prior alone
 
 
 @pytest.mark.parametrize("k", [3, 40])  # with a matrix, and with one rate

@@ -225,20 +225,29 @@ def _even_loss(logs: Tensor, labels: Tensor) -> Callable[[np.ndarray], tuple[flo
 
 
 def _matrix_loss(logs: Tensor, labels: Tensor, *, learned: bool) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
-    """The same for a matrix, of few classes, by autograd."""
+    """The same for a matrix: d log likelihood / d s_j = w_j - r_j, where w is the posterior, r_j T_jy / likelihood."""
     n, k = logs.shape
-    prior = _prior(k).to(logs.dtype)
+    prior, buffer = _prior(k).to(logs.dtype), torch.empty_like(logs)
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        leaf = torch.from_numpy(flat).to(logs.dtype).requires_grad_()
-        bias, log_transition = leaf[1 : 1 + k], leaf[1 + k :].view(k, k).log_softmax(1)
-        transition = log_transition.exp()
+        parts = torch.from_numpy(flat).to(logs.dtype)
+        bias, log_transition = parts[1 : 1 + k], parts[1 + k :].view(k, k).log_softmax(1)
+        sharpness, transition = _bounded_sharpness(parts[0]).item(), log_transition.exp()
         compared = _with_rows(logs, transition) if learned else logs
-        scores = (_bounded_sharpness(leaf[0]) * compared + _bounded_bias(bias)).clamp(min=_LEAST_LOG).exp()
-        likelihood = (scores * F.embedding(labels, transition.T)).sum(1) / scores.sum(1)
+        scores = _scores(compared, sharpness, _bounded_bias(bias), out=buffer)
+        belief = scores.div_(scores.sum(1, keepdim=True))
+        joint = F.embedding(labels, transition.T.contiguous()).mul_(belief)
+        likelihood = joint.sum(1, keepdim=True)
+        posterior = joint.div_(likelihood)
+        by_log_transition = torch.zeros_like(prior).index_add_(0, labels, posterior).T + prior
+        toward = posterior.sub_(belief)
+        if learned:
+            by_log_transition += sharpness * transition * (toward.T @ logs)
+        by_matrix = by_log_transition - transition * by_log_transition.sum(1, keepdim=True)
+        by_bias = toward.sum(0).where(bias.abs() <= _SHARPEST, 0) - bias
+        by_sharpness = sharpness * toward.mul_(compared).sum() * (abs(parts[0]) <= math.log(_SHARPEST))
         value = (bias.square().sum() / 2 - (prior * log_transition).sum()) / n - likelihood.log().mean()
-        value.backward()
-        assert leaf.grad is not None
-        return value.item(), leaf.grad.double().numpy()
+        gradient = torch.cat([by_sharpness.view(1), by_bias, by_matrix.flatten()]) / -n
+        return value.item(), gradient.double().numpy()
 
     return loss

@@ -81,7 +81,9 @@ def test_a_test_set_comes_along_and_changes_nothing_else(tmp_path):
 
 def test_checked_rows_of_another_file_are_validation(tmp_path):
     data, other = texts(tmp_path), texts(tmp_path, 30, name="checked.csv", wrong=0)
-    prepared = prepare(request_of(data, trusted=other.path))
+    told = []
+    prepared = prepare(request_of(data, trusted=other.path), tell=told.append)
+    assert told == ["Only 30 checked rows choose, by chance among what is about as good"]
     assert len(prepared.training.labels) == 160
     assert len(prepared.validation.labels) == 30
     assert not len(prepared.trusted)

@@ -89,7 +89,7 @@ def prepare(request: Request, *, tell: Tell = lambda _: None) -> Prepared:
 
     Args:
         request: what is read.
-        tell: told how large the decoded images are, before they are decoded.
+        tell: told how large the decoded images are, before they are decoded, and of few checked rows.
 
     Raises:
         ValueError: what :func:`read_own` refuses; a test or trusted file of another kind or with a class of its own.
@@ -119,6 +119,8 @@ def prepare(request: Request, *, tell: Tell = lambda _: None) -> Prepared:
     training, validation = _part(whole, 0, len(rows)), _part(whole, len(rows), len(order))
     if request.trusted and decisions is None:
         validation = _other(request, "trusted", own, class_names, transform, tell)
+        if len(validation.labels) < _FEW_CHECKED:
+            tell(f"Only {len(validation.labels)} checked rows choose, by chance among what is about as good")
     test = _other(request, "test", own, class_names, transform, tell) if request.test else None
     prepared = Prepared(own, class_names, given, trusted, whole, training, validation, test, transform)
     _kept[request] = prepared

@@ -33,10 +33,12 @@ def test_without_a_budget_all_is_done(planned):
     assert planned(1000) == (4, 20, True, 100)
 
 
-def test_a_small_budget_takes_epochs_then_candidates_then_the_refinement_and_then_epochs_again(planned):
+def test_a_small_budget_takes_epochs_and_candidates_in_turn_then_the_refinement_and_then_epochs_again(planned):
     assert planned(100) == (4, 16, True, 80)  # of a budget, a fifth is kept in reserve
-    assert planned(50) == (4, 8, True, 40)
-    assert planned(49) == (3, 9, True, 36)
+    assert planned(93) == (3, 18, True, 72)  # of four, 14
+    assert planned(74) == (2, 19, True, 57)
+    assert planned(50) == (2, 13, True, 39)
+    assert planned(30) == (2, 8, True, 24)
     assert planned(20) == (1, 8, True, 16)
     assert planned(15) == (1, 12, False, 12)
     assert planned(5) == (1, 4, False, 4)

@@ -16,7 +16,8 @@ from labelnoise.training import open_fabric, seeded
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 _TIMED_STEPS = 8
-_LEAST_EPOCHS = 8  # below that a candidate is dropped first
+_AMPLE = 0.75  # of the epochs: with fewer, the candidates from the third on are dropped first
+_LEAST_EPOCHS = 8  # below that the second one is dropped first
 _EVALUATION_SHARE = 1 / 3  # of a training step, a sample: forward without backward
 _START = 5.0  # seconds until workers have imported torch and read the data: 2 to 8 on the machines at hand
 _SAFETY = 0.8  # of the budget is planned for
@@ -73,19 +74,25 @@ def make_plan(
 ) -> Plan:
     """Time a few steps, then fit epochs and candidates into ``budget`` (seconds; ``None`` for no limit).
 
-    What gives way to a small budget, in this order: epochs down to 8, candidates from the last on, refinement where
-    it is not asked for, epochs down to 1. ``epochs`` given, they stay, and candidates give way alone.
+    What gives way to a small budget, in this order: epochs down to three quarters, candidates from the last to the
+    third, epochs down to 8, the second candidate, refinement where it is not asked for, epochs down to 1. ``epochs``
+    given, they stay, and candidates give way alone.
     """
     per_epoch = _seconds_per_epoch(prepared, recipe, device)
     wanted = default_epochs(len(prepared.training.labels), recipe) if epochs is None else epochs
-    least = min(wanted, _LEAST_EPOCHS) if epochs is None else epochs
+    ample, least = (math.ceil(_AMPLE * wanted), min(wanted, _LEAST_EPOCHS)) if epochs is None else (epochs, epochs)
     candidates, refined = list(losses), refine is not False
 
     def seconds(count: int) -> float:
         rounds = math.ceil(len(candidates) / workers) + refined + math.ceil(folds / workers)
         return rounds * count * per_epoch + _START * (1 + refined + (folds > 0))
 
-    while budget is not None and seconds(least) > _SAFETY * budget:
+    def is_too_long(count: int) -> bool:
+        return budget is not None and seconds(count) > _SAFETY * budget
+
+    while len(candidates) > 2 and is_too_long(ample):
+        candidates.pop()
+    while is_too_long(least):
         if len(candidates) > 1:
             candidates.pop()
         elif refined and refine is None:

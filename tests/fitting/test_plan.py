@@ -33,13 +33,13 @@ def test_without_a_budget_all_is_done(planned):
     assert planned(1000) == (4, 20, True, 100)
 
 
-def test_a_small_budget_takes_epochs_and_candidates_in_turn_then_the_refinement_and_then_epochs_again(planned):
+def test_a_small_budget_takes_epochs_and_candidates_then_the_refinement_and_then_both_again(planned):
     assert planned(100) == (4, 16, True, 80)  # of a budget, a fifth is kept in reserve
     assert planned(93) == (3, 18, True, 72)  # of four, 14
     assert planned(74) == (2, 19, True, 57)
-    assert planned(50) == (2, 13, True, 39)
-    assert planned(30) == (2, 8, True, 24)
-    assert planned(20) == (1, 8, True, 16)
+    assert planned(50) == (2, 20, False, 40)
+    assert planned(30) == (2, 12, False, 24)
+    assert planned(20) == (2, 8, False, 16)
     assert planned(15) == (1, 12, False, 12)
     assert planned(5) == (1, 4, False, 4)
     assert planned(0.1) == (1, 1, False, 1)
@@ -63,7 +63,7 @@ def test_the_candidates_that_stay_are_the_first(prepared):
 
 
 def test_what_was_asked_for_stays(planned):
-    assert planned(50, epochs=20) == (1, 20, True, 40)
+    assert planned(50, epochs=20) == (2, 20, False, 40)
     assert planned(5, refine=True) == (1, 2, True, 4)
     assert planned(None, refine=False) == (4, 20, False, 80)
     assert planned(1, epochs=20)[:2] == (1, 20)

@@ -16,8 +16,8 @@ from labelnoise.training import open_fabric, seeded
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 _TIMED_STEPS = 8
-_AMPLE = 0.75  # of the epochs: with fewer, the candidates from the third on are dropped first
-_LEAST_EPOCHS = 8  # below that the second one is dropped first
+_AMPLE = 0.75  # of the epochs: with fewer, the candidates from the third on and the refinement are dropped first
+_LEAST_EPOCHS = 8  # below that the second candidate is dropped first
 _EVALUATION_SHARE = 1 / 3  # of a training step, a sample: forward without backward
 _START = 5.0  # seconds until workers have imported torch and read the data: 2 to 8 on the machines at hand
 _SAFETY = 0.8  # of the budget is planned for
@@ -75,8 +75,8 @@ def make_plan(
     """Time a few steps, then fit epochs and candidates into ``budget`` (seconds; ``None`` for no limit).
 
     What gives way to a small budget, in this order: epochs down to three quarters, candidates from the last to the
-    third, epochs down to 8, the second candidate, refinement where it is not asked for, epochs down to 1. ``epochs``
-    given, they stay, and candidates give way alone.
+    third, refinement where it is not asked for, epochs down to 8, the second candidate, epochs down to 1. ``epochs``
+    given, they stay, and the rest gives way alone.
     """
     per_epoch = _seconds_per_epoch(prepared, recipe, device)
     wanted = default_epochs(len(prepared.training.labels), recipe) if epochs is None else epochs
@@ -92,13 +92,9 @@ def make_plan(
 
     while len(candidates) > 2 and is_too_long(ample):
         candidates.pop()
-    while is_too_long(least):
-        if len(candidates) > 1:
-            candidates.pop()
-        elif refined and refine is None:
-            refined = False
-        else:
-            break
+    refined = refined and (refine is True or not is_too_long(ample))
+    while len(candidates) > 1 and is_too_long(least):
+        candidates.pop()
     if budget is not None and epochs is None:
         wanted = max(1, min(wanted, int((_SAFETY * budget - seconds(0)) / (seconds(1) - seconds(0)))))
     return Plan(candidates=tuple(candidates), recipe=recipe, epochs=wanted, refine=refined, seconds=seconds(wanted))

@@ -2,9 +2,9 @@
 
 python -m benchmarks.study
 
-Twenty runs of digits, five minutes of one worker, of which the start and the report, which only one process can do, are
-a twentieth. With random crops: without, small networks are trained in stacks, and a study of them is over before a
-second worker has started.
+Twenty runs of digits, long enough that the start and the report, which only one process can do, are a small part. With
+random crops: without, small networks are trained in stacks, and a study of them is over before a second worker has
+started.
 """
 
 import subprocess

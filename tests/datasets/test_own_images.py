@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from labelnoise.datasets._own_images import decode_images, image_channels
+from labelnoise.datasets._own_images import decode_images, image_shape
 
 RNG = np.random.default_rng(0)
 
@@ -40,17 +40,30 @@ def decoded(*paths, size=4, channels=3):
     return decode_images(paths, size=size, channels=channels)
 
 
-class TestChannels:
+class TestShape:
     @pytest.mark.parametrize("mode", ["1", "L", "LA", "I;16"])
     def test_grey(self, tmp_path, mode):
         Image.new(mode, (3, 3)).save(tmp_path / "x.png")
-        assert image_channels([tmp_path / "x.png"] * 2) == 1
+        assert image_shape([tmp_path / "x.png"] * 2, size=4) == (1, 4, 4)
 
     @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
     def test_colour(self, tmp_path, mode):
         Image.new("L", (3, 3)).save(tmp_path / "grey.png")
         Image.new(mode, (3, 3)).save(tmp_path / "x.png")
-        assert image_channels([tmp_path / "grey.png", tmp_path / "x.png"]) == 3
+        assert image_shape([tmp_path / "grey.png", tmp_path / "x.png"], size=4) == (3, 4, 4)
+
+    @pytest.mark.parametrize(("sides", "size"), [((20, 28), 28), ((28, 20), 28), ((3,), 16), ((31, 300, 20), 32)])
+    def test_nothing_is_enlarged_that_a_network_can_take(self, tmp_path, sides, size):
+        paths = [save(tmp_path / f"{side}.png", np.zeros((side, side + 9))) for side in sides]
+        assert image_shape(paths) == (1, size, size)
+
+    def test_headers_are_read_until_the_answer_is_certain(self, tmp_path):
+        small, large = colours(tmp_path / "small.png"), colours(tmp_path / "large.png", 40, 50)
+        missing = tmp_path / "missing.png"
+        assert image_shape([small, missing], size=8) == (3, 8, 8)
+        assert image_shape([small, large, missing]) == (3, 32, 32)
+        with pytest.raises(ValueError, match="missing"):
+            image_shape([small, missing])
 
 
 class TestPixels:
@@ -180,7 +193,7 @@ class TestRefusals:
         path = png_claiming(tmp_path / "x.png", side, side)
         self.refused(path, r"exceeds limit of \d+ pixels" if side < 2**31 - 1 else "")
         with pytest.raises(ValueError, match=r"x.png cannot be read as an image"):
-            image_channels([path])
+            image_shape([path])
 
     def test_no_size(self, tmp_path):
         self.refused(png_claiming(tmp_path / "x.png", 0, 4))

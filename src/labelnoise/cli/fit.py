@@ -64,7 +64,12 @@ def fit(
     max_false_flags: Annotated[
         float | None, typer.Option(help="Flag so many that at most this fraction is expected to be right.")
     ] = None,
-    image_size: Annotated[int, typer.Option(help="Side in pixels that image files are brought to.")] = 32,
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Side in pixels that image files are brought to.", show_default="32, less where all are smaller"
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of all randomness.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
     precision: Annotated[

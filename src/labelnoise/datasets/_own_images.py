@@ -21,20 +21,29 @@ _GREY_16 = ("I;16", "I;16L", "I;16B", "I;16N")
 _GREY = ("1", "L", "LA", "La", *_GREY_16)
 _DEEP = ("I", "F")
 _CHUNK = 256  # images that are held at a time on their way to the file
+_SIDES = 16, 32  # in pixels, where nobody says; a ResNet on a CPU takes 1.3 times as long for 32 as for 28
 
 
-def image_channels(paths: Sequence[Path]) -> int:
-    """1 if all images are grey, else 3; only headers are read, and none after the first image in colour.
+def image_shape(paths: Sequence[Path], *, size: int | None = None) -> tuple[int, int, int]:
+    """(channels, size, size) to decode these images to: 1 channel if all are grey, else 3.
+
+    Without a ``size`` it is 32, or the largest short side there is where that is less: pixels made by enlarging cost
+    time and say nothing. Below 16 images are enlarged nevertheless, or no network would have layers for them. Only
+    headers are read, and none once the answer is certain.
 
     Raises:
         ValueError: an image that cannot be read; it is named.
     """
+    channels, (side, most) = 1, _SIDES
     with _no_bombs():
         for path in paths:
             with _opened(path) as image:
-                if image.mode not in _GREY:
-                    return 3
-    return 1
+                channels = channels if image.mode in _GREY else 3
+                side = max(side, min(image.size))
+            if channels == 3 and (size or side >= most):
+                break
+    size = size or min(side, most)
+    return channels, size, size
 
 
 def decode_images(

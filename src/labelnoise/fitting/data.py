@@ -33,7 +33,8 @@ class Request(NamedTuple):
     labels: Path | None = None
     test: Path | None = None
     trusted: Path | None = None
-    image_size: int = 32
+    image_size: int | None = None
+    """Side of decoded images; what :func:`labelnoise.datasets._own_images.image_shape` takes where nobody says."""
     seed: int = 0
     encoder: Path | None = None
     """Folder of a pretrained text encoder."""

@@ -9,7 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from labelnoise.fitting.data import Prepared
-from labelnoise.fitting.recipe import TrainingRecipe, build_network, default_epochs
+from labelnoise.fitting.recipe import TrainingRecipe, build_network, build_optimizer, default_epochs
 from labelnoise.objectives import build
 from labelnoise.runs import Part
 from labelnoise.training import open_fabric, seeded
@@ -118,7 +118,7 @@ def _seconds_per_step(prepared: Prepared, recipe: TrainingRecipe, device: str) -
     training = prepared.training
     images = training.inputs if prepared.own.kind == "image" else None
     network = build_network(recipe.model, tuple(training.inputs.shape[1:]), len(prepared.class_names), images=images)
-    model, optimizer = fabric.setup(network, torch.optim.AdamW(network.parameters(), lr=0.0))
+    model, optimizer = fabric.setup(network, build_optimizer(network, recipe))
     objective = build("gce", num_samples=0)
     times: list[float] = []
     for _ in range(_TIMED_STEPS):

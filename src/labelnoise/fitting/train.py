@@ -16,7 +16,7 @@ from torch import Tensor
 from labelnoise import _files
 from labelnoise._types import Batch
 from labelnoise.fitting.data import Prepared, Request, kept, validation_fraction
-from labelnoise.fitting.recipe import TrainingRecipe, build_network, build_objective
+from labelnoise.fitting.recipe import TrainingRecipe, build_network, build_objective, build_optimizer
 from labelnoise.objectives import PrunedLoss, PruningWarning
 from labelnoise.runs import Part
 from labelnoise.training import (
@@ -139,7 +139,7 @@ def _train(work: Work, job: Job, folder: Path) -> Trained:
     seed, num_classes = work.request.seed, len(prepared.class_names)
     images = training.inputs if prepared.own.kind == "image" else None
     network = build_network(recipe.model, tuple(training.inputs.shape[1:]), num_classes, images=images, seed=seed)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    optimizer = build_optimizer(network, recipe)
     steps = -(-len(training.labels) // recipe.batch_size)
     fabric = open_fabric(work.device, recipe.precision)
     trajectory = Trajectory(len(training.labels), num_classes, fabric.device)

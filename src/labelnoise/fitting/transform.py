@@ -8,7 +8,7 @@ from torch import Tensor
 
 from labelnoise._types import SparseRows
 from labelnoise.datasets._own import Columns, OwnData
-from labelnoise.datasets._own_images import decode_images, image_channels
+from labelnoise.datasets._own_images import decode_images, image_shape
 from labelnoise.features import Standard, TableFeatures, Tfidf, Tokens
 
 _MAX_TERMS = 20_000  # a dense row of a mini-batch is as wide
@@ -45,7 +45,9 @@ Inputs = Tensor | SparseRows
 _OF_KIND: dict[str, Any] = {"text": Tfidf, "table": TableFeatures, "features": Standard, "image": Pictures}
 
 
-def fit_transform(data: OwnData, columns: Columns, rows: Any, *, image_size: int, encoder: Path | None) -> Transform:
+def fit_transform(
+    data: OwnData, columns: Columns, rows: Any, *, image_size: int | None, encoder: Path | None
+) -> Transform:
     """The transform for data of this kind, fitted on its ``rows``; or the tokenizer of a text encoder's folder."""
     inputs: Any = data.inputs
     if encoder is not None and data.kind != "text":
@@ -55,7 +57,7 @@ def fit_transform(data: OwnData, columns: Columns, rows: Any, *, image_size: int
     if data.kind == "image":
         if isinstance(inputs, Tensor):
             return Pictures(inputs.shape[1:])
-        return Pictures((image_channels(inputs), image_size, image_size))
+        return Pictures(image_shape(inputs, size=image_size))
     if data.kind == "table":
         return TableFeatures(numeric=columns.numeric, categorical=columns.categorical).fit(inputs.take(rows.numpy()))
     if data.kind == "features":

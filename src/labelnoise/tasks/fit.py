@@ -89,7 +89,7 @@ def fit(
     balanced: bool = False,
     assume: Assume = "auto",
     max_false_flags: float | None = None,
-    image_size: int = 32,
+    image_size: int | None = None,
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
@@ -129,7 +129,7 @@ def fit(
             there are fewer than 500 rows, whose one run is too short to tell much, else 0.
         balanced: choose by the mean recall of the classes instead of the accuracy.
         assume, max_false_flags: as of :func:`labelnoise.audit.audit_labels`.
-        image_size: side in pixels that image files are brought to.
+        image_size: side in pixels that image files are brought to; ``None`` for 32, or less where all are smaller.
         seed: of all randomness.
         device: ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``.
         precision: ``"32-true"``, ``"bf16-mixed"`` or ``"auto"``: the second for images where the device gains by it.
@@ -160,7 +160,7 @@ def fit(
             raise ValueError(f"{name} must be at least 1, got {value}")
     if folds is not None and (folds < 0 or folds == 1):
         raise ValueError(f"folds must be 0 or at least 2, got {folds}")
-    if not _SIZES[0] <= image_size <= _SIZES[1]:
+    if image_size is not None and not _SIZES[0] <= image_size <= _SIZES[1]:
         raise ValueError(f"image_size must be within {_SIZES} pixels, got {image_size}")
     _registry.check_name("assume", assume, ASSUMPTIONS)
     _registry.check_name("precision", precision, ("auto", *get_args(Precision)))

@@ -198,15 +198,16 @@ def _one_hot_over_uniform(q: float, num_classes: int) -> float:
 
 
 def _losses_by_label(loss: PerSampleLoss, logits: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
-    """loss(f, j) of every row and every label j."""
+    """loss(f, j) of every row and every label j; a call a row, as all at once would be (n, k, k)."""
     if logits.ndim != 2:
         raise ValueError(f"logits must have shape (n, k), got {tuple(logits.shape)}")
-    n, num_classes = logits.shape
-    columns = [loss(logits, torch.full((n,), j, device=logits.device)) for j in range(num_classes)]
-    if columns[0].shape != (n,):
-        got = f'{tuple(columns[0].shape)}; is reduction="none" set?'
-        raise ValueError(f"loss must return one value a sample, shape ({n},), got {got}")
-    return torch.stack(columns, dim=1)
+    num_classes = logits.shape[1]
+    labels = torch.arange(num_classes, device=logits.device)
+    rows = [loss(row.expand(num_classes, num_classes), labels) for row in logits]
+    if rows[0].shape != labels.shape:
+        got = f'{tuple(rows[0].shape)}; is reduction="none" set?'
+        raise ValueError(f"loss must return one value a sample, shape ({num_classes},), got {got}")
+    return torch.stack(rows)
 
 
 def _random_logits(num_classes: int, generator: torch.Generator) -> Float[Tensor, "sets n k"]:

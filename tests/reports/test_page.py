@@ -2,7 +2,7 @@
 
 from labelnoise import datasets
 from labelnoise.experiments import execute, load_data, load_recipe, read_all, study_runs
-from labelnoise.reports import Findings, study_page
+from labelnoise.reports import Findings, study_page, study_sections
 
 
 def test_names_from_data_and_titles_are_escaped(tmp_path):
@@ -14,6 +14,7 @@ def test_names_from_data_and_titles_are_escaped(tmp_path):
         execute(config, tmp_path / "runs")
     runs = read_all(configs, tmp_path)
     data = datasets.load("digits")._replace(class_names=(hostile,) * 10)
-    page = study_page(Findings(hostile, hostile, runs, [], {hostile: {0.01: 0.5}}, hostile), data)
+    findings = Findings(hostile, hostile, runs, [], {hostile: {0.01: 0.5}}, hostile)
+    page = study_page(findings, study_sections(findings), data)
     assert "<script" not in page
     assert page.count("&lt;script&gt;") >= 3

@@ -1,7 +1,7 @@
 import pytest
 from test_tables import runs
 
-from labelnoise.reports import Findings, study_markdown
+from labelnoise.reports import Findings, study_markdown, study_sections
 from labelnoise.reports.references import bibtex
 from labelnoise.reports.tables import passing_epochs
 from labelnoise.runs import Belief
@@ -42,7 +42,8 @@ def test_without_both_or_with_noise_there_is_nothing_to_pass():
 
 def test_the_markdown_shows_its_figures_and_says_how_it_was_made():
     found = with_curves(2, cce=(0.1, 0.4, 0.9), gce=(0.1, 0.4, 0.5))
-    text, figures = study_markdown(Findings("A title", "labelnoise study run x", found, notes="What it means."))
+    findings = Findings("A title", "labelnoise study run x", found, notes="What it means.")
+    text, figures = study_markdown(findings, study_sections(findings))
     assert text.startswith("# A title\n\nWhat it means.\n\n## ")
     assert figures.keys() == {name for name in figures if f"]({name})" in text}
     assert len(figures) == 5
@@ -57,7 +58,8 @@ def test_the_markdown_names_the_accelerator():
         run._replace(environment=MACHINE | {"accelerator": "NVIDIA H100"})
         for run in with_curves(1, cce=(0.1, 0.4, 0.9))
     ]
-    text, _ = study_markdown(Findings("A title", "labelnoise study run x", found))
+    findings = Findings("A title", "labelnoise study run x", found)
+    text, _ = study_markdown(findings, study_sections(findings))
     assert "x (x cores) with NVIDIA H100, Python" in text
 
 

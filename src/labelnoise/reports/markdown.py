@@ -1,14 +1,15 @@
 """A study's report as Markdown, beside it the figures as files."""
 
+from collections.abc import Sequence
+
 from labelnoise.reports.references import bibtex
-from labelnoise.reports.sections import Findings, Section, Table, study_sections
+from labelnoise.reports.sections import Findings, Section, Table
 from labelnoise.runs import machine
 
 
-def study_markdown(findings: Findings) -> tuple[str, dict[str, str]]:
+def study_markdown(findings: Findings, sections: Sequence[Section]) -> tuple[str, dict[str, str]]:
     """The report, and the SVG figures it shows by their path beside it."""
     config, environment = findings.runs[0].config, findings.runs[0].environment
-    sections = study_sections(findings)
     made = (
         f"{config.dataset.label}, {config.model.label}, {config.epochs} epochs, batch {config.batch_size}, learning "
         f"rate {config.learning_rate} ({config.schedule.label}), momentum {config.momentum}, weight decay "

@@ -1,17 +1,19 @@
 """The HTML page of a study: one file, no script, nothing fetched."""
 
+from collections.abc import Sequence
+
 from labelnoise.datasets import Dataset
 from labelnoise.reports import figures
 from labelnoise.reports._template import render
 from labelnoise.reports.gallery import suspects
 from labelnoise.reports.references import bibtex
-from labelnoise.reports.sections import Findings, study_sections
+from labelnoise.reports.sections import Findings, Section
 from labelnoise.runs import machine
 
 _GALLERY = 40
 
 
-def study_page(findings: Findings, data: Dataset) -> str:
+def study_page(findings: Findings, sections: Sequence[Section], data: Dataset) -> str:
     """The report, with pictures or texts from ``data``."""
     runs = findings.runs
     with_samples = [run for run in runs if run.samples is not None] or runs
@@ -27,7 +29,7 @@ def study_page(findings: Findings, data: Dataset) -> str:
         versions=sorted({run.environment["labelnoise"] for run in runs}),
         seeds=len({run.config.seed for run in runs}),
         notes=[paragraph for paragraph in findings.notes.split("\n\n") if paragraph],
-        sections=study_sections(findings),
+        sections=sections,
         why={"shapes": figures.loss_shapes(), "sums": figures.bounded_sum(10) + figures.bounded_sum(100)},
         bibtex=bibtex(runs),
         gallery=gallery.config,

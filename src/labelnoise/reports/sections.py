@@ -44,7 +44,7 @@ class Findings(NamedTuple):
 
 
 def study_sections(findings: Findings) -> list[Section]:
-    """The sections that every report has."""
+    """The sections that every report has; most of a report's time goes into drawing their figures."""
     _, _, runs, own_runs, chosen_by, _ = findings
     return [
         _results(runs),

@@ -18,7 +18,16 @@ from labelnoise.experiments import (
     run_study,
     study_progress,
 )
-from labelnoise.reports import Findings, Summary, results_csv, study_markdown, study_page, summarise, to_csv
+from labelnoise.reports import (
+    Findings,
+    Summary,
+    results_csv,
+    study_markdown,
+    study_page,
+    study_sections,
+    summarise,
+    to_csv,
+)
 from labelnoise.runs import Counts, RunConfig, Store
 
 _SELECTABLE: dict[str, Callable[[RunConfig, str], bool]] = {
@@ -111,12 +120,13 @@ def write_results(recipe: Recipe, study: Study, out: Path, *, command: str) -> l
     write(out / "timings.csv", to_csv(("run_id", "seconds"), seconds))
     data, _ = load_data(recipe.dataset)
     findings = Findings(recipe.title, command, study.runs, study.own_runs, chosen_by, _notes(out))
-    markdown, figures = study_markdown(findings)
+    sections = study_sections(findings)
+    markdown, figures = study_markdown(findings, sections)
     (out / "figures").mkdir(exist_ok=True)
     for name, svg in figures.items():
         write(out / name, svg)
     write(out / "README.md", markdown)
-    write(out / "report.html", study_page(findings, data))
+    write(out / "report.html", study_page(findings, sections, data))
     if study.failures:
         raise ChildProcessError(failed)
     return summarise(study.runs)

@@ -408,8 +408,9 @@ def test_a_sample_is_drawn_once_without_what_would_bias_its_reader(folder):
     drawn = draw_review_sample(folder, size=40, seed=2)
     assert (drawn.is_new, drawn.size, drawn.open, drawn.estimate) == (True, 40, 40, None)
     rows = read_rows(drawn.path)
-    assert list(rows[0]) == ["index", "id", "given_label", "decision", "label"]
+    assert list(rows[0]) == ["index", "id", "given_label", "decision", "label", "data: text"]
     index = [int(row["index"]) for row in rows]
+    assert [row["data: text"] for row in rows] == [f"'=x\n{row}" for row in index]  # a spreadsheet runs nothing
     assert len(set(index)) == 40
     assert index != sorted(index)
     assert [unescape_cell(row["given_label"]) for row in rows] == [labels()[row] for row in index]
@@ -427,6 +428,21 @@ def test_a_sample_is_drawn_once_without_what_would_bias_its_reader(folder):
     kept = draw_review_sample(folder, size=40)
     assert (kept.is_new, kept.size, kept.open) == (False, 30, 29)
     assert files(folder) == before
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_a_sample_shows_what_the_table_says_of_its_rows(tmp_path, suffix):
+    rows = read_rows(draw_review_sample(audited_table(tmp_path, suffix=suffix), size=20).path)
+    name, cell = {".jsonl": ("n", "{}"), ".parquet": ("text", "t{}")}[suffix]
+    assert [row[f"data: {name}"] for row in rows] == [cell.format(row["index"]) for row in rows]
+
+
+def test_a_sample_of_data_that_have_changed_shows_nothing_of_them(folder, tmp_path):
+    write_table(tmp_path / "data.csv", labels()[::-1])
+    rows = read_rows(draw_review_sample(folder, size=20).path)
+    assert list(rows[0]) == ["index", "id", "given_label", "decision", "label"]
+    (tmp_path / "data.csv").unlink()
+    assert len(read_rows(draw_review_sample(folder, size=30).path)) == 30
 
 
 def test_the_order_of_labels_csv_does_not_change_the_sample(folder):

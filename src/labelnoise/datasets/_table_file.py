@@ -1,6 +1,7 @@
 """A table of the user's own, CSV, JSON Lines or Parquet: read whole, its labels as text, copied with other labels."""
 
-from collections.abc import Collection, Mapping
+import contextlib
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,6 +59,20 @@ def read_table(path: Path, *, texts: Collection[str] = ()) -> pa.Table:
         )
     except pa.ArrowException as error:
         raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from None
+
+
+def read_rows(path: Path, rows: Sequence[int]) -> dict[str, list[str]]:
+    """What the columns of a file say in some rows, as text, for people; without columns of what is no text.
+
+    Raises:
+        ValueError: as of :func:`read_table`.
+    """
+    table = read_table(path, texts=read_table(path).column_names).take(pa.array(rows))
+    columns: dict[str, list[str]] = {}
+    for name, values in zip(table.column_names, table.columns, strict=True):
+        with contextlib.suppress(pa.ArrowException):
+            columns[name] = values.cast(pa.large_string()).fill_null("").to_pylist()
+    return columns
 
 
 def read_labels(path: Path, column: str, *, few: bool = False) -> Labels:

@@ -103,6 +103,15 @@ def read_source(folder: Path, data: Path | None) -> Source:
     return Source(OwnLabels(data or Path(place), kind, column), sha256)
 
 
+def is_unchanged(source: Source) -> bool:
+    """Whether the data are there and, of a file, still the bytes that were audited."""
+    path = source.labels.path
+    if source.sha256 is None or not path.is_file():
+        return path.exists()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == source.sha256
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object; a ``ValueError`` if the file holds none."""
     try:

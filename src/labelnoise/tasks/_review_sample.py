@@ -8,8 +8,9 @@ import numpy as np
 
 from labelnoise import _files
 from labelnoise.audit.random_sample import Sample, SampleEstimate, draw_sample, estimate_from_sample
+from labelnoise.datasets._table_file import read_rows
 from labelnoise.fitting.cells import csv_bytes, read_cells, whole_number
-from labelnoise.tasks._audit_folder import AuditFolder, read_json, write_json
+from labelnoise.tasks._audit_folder import AuditFolder, is_unchanged, read_json, read_source, write_json
 from labelnoise.tasks._decisions import Decision, read_decisions
 
 _HEADER = ("index", "id", "given_label", "decision", "label")
@@ -87,9 +88,22 @@ def draw(audit: AuditFolder, size: int, *, seed: int) -> ReviewSample:
         for stratum, inside in enumerate(sample.strata)
     ]
     # Neither p_wrong nor the suggestion, and in random order, so that nothing tells the person what to find.
-    lines = ((row, audit.rows[row].id, audit.rows[row].given, "", "") for row in index.tolist())
+    beside = _data_columns(audit, index.tolist())
+    lines = (
+        (row, audit.rows[row].id, audit.rows[row].given, "", "", *cells)
+        for row, *cells in zip(index.tolist(), *beside.values(), strict=True)
+    )
     write_json(audit.path / "sample.json", {"seed": seed, "size": size, "strata": strata})
     path = audit.path / "sample.csv"
     with _files.replacing(path) as file:
-        file.write(csv_bytes(_HEADER, lines))
+        file.write(csv_bytes([*_HEADER, *beside], lines))
     return ReviewSample(path, size, size, None, is_new=True)
+
+
+def _data_columns(audit: AuditFolder, rows: list[int]) -> dict[str, list[str]]:
+    """What a table says of these rows, but for its labels; nothing of a table that is not as it was audited."""
+    source = read_source(audit.path, None)
+    if source.labels.kind != "table" or not is_unchanged(source):
+        return {}
+    columns = read_rows(source.labels.path, rows)
+    return {f"data: {name}": cells for name, cells in columns.items() if name != source.labels.column}

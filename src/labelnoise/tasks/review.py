@@ -1,6 +1,5 @@
 """A person's decisions on labels made into cleaned data, and a random sample that says how many are wrong."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from labelnoise.tasks._audit_folder import (
     SUMMARY,
     AuditFolder,
     Source,
+    is_unchanged,
     read_audit,
     read_json,
     read_source,
@@ -113,6 +113,7 @@ def review(
 def draw_review_sample(folder: Path | str, *, size: int, seed: int = 0) -> ReviewSample:
     """Draw rows at random into ``sample.csv``, for a count of the wrong labels that the audit's ranking cannot bias.
 
+    Of a table, the rows' other columns stand beside, so that they can be judged there, unless it has moved or changed.
     A sample that is there stays, unless nothing of it is decided and another size is asked for: to choose among samples
     after a look at them would spoil the count.
 
@@ -137,11 +138,8 @@ def _check_unchanged(source: Source, audit: AuditFolder) -> None:
     path = source.labels.path
     if not path.exists():
         raise ValueError(f"data must lie where they were audited, {path}, or be passed as data (--data)")
-    if source.sha256 is not None:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != source.sha256:
-            raise ValueError(f"{path} must be as it was audited, got another checksum: audit it anew")
+    if not is_unchanged(source):
+        raise ValueError(f"{path} must be as it was audited, got another checksum: audit it anew")
     labels, ids = own_labels(source.labels)
     for index, row in audit.rows.items():
         found = (labels[index], row.id if ids is None else ids[index]) if index < len(labels) else None

@@ -21,7 +21,7 @@ from labelnoise.audit.result import Audit, AuditWarning, Estimate
 from labelnoise.audit.transition import ROW_SUM_TOLERANCE
 
 _INSTANCE_SHARE = {"class": 0.0, "auto": 0.5, "instance": 1.0}
-_ELEMENTS_AT_ONCE = 2**18  # 1 MiB in float32, so that the few buffers of a piece stay in the cache
+_ELEMENTS_AT_ONCE = 2**17  # half a MiB in float32, so that the few buffers of a piece stay in the cache
 _ROWS_PER_SUM = 2**16  # in float32, whose rounding then stays below 1e-5 of a sum
 _FITTED_ROWS, _FITTED_ELEMENTS = 20_000, 2_500_000  # of the random part that the calibration is fitted on
 _Z95 = 1.96

@@ -121,6 +121,8 @@ def test_a_loss_without_one_value_a_sample_is_refused(search, loss):
 def test_logits_of_another_shape_are_refused():
     with pytest.raises((ValueError, jaxtyping.TypeCheckError)):  # the second where annotations are checked
         sum_over_labels(gce(0.7), torch.zeros(3))
+    with pytest.raises(ValueError, match="at least one row"):
+        sum_over_labels(gce(0.7), torch.zeros(0, 3))
 
 
 # --- eq. 7

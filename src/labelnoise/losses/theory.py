@@ -199,8 +199,8 @@ def _one_hot_over_uniform(q: float, num_classes: int) -> float:
 
 def _losses_by_label(loss: PerSampleLoss, logits: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
     """loss(f, j) of every row and every label j; a call a row, as all at once would be (n, k, k)."""
-    if logits.ndim != 2:
-        raise ValueError(f"logits must have shape (n, k), got {tuple(logits.shape)}")
+    if logits.ndim != 2 or not len(logits):
+        raise ValueError(f"logits must have shape (n, k) with at least one row, got {tuple(logits.shape)}")
     num_classes = logits.shape[1]
     labels = torch.arange(num_classes, device=logits.device)
     rows = [loss(row.expand(num_classes, num_classes), labels) for row in logits]

@@ -58,6 +58,24 @@ def test_status_counts_the_runs(out):
     assert json.loads(done.stdout) == counts._asdict()
 
 
+def test_a_study_from_before_a_setting_was_there_goes_on(tmp_path):
+    changes, known = SMALL | {"learning_rate": 0.1}, tmp_path / "recipe.json"
+    study.run("digits", tmp_path, changes=changes, only="loss=cce,seed=1", workers=1)
+    settings = json.loads(known.read_text())
+    assert settings.pop("compiled") is False
+    known.write_text(json.dumps(settings))
+    study.run("digits", tmp_path, changes=changes, only="loss=cce,seed=1", workers=1)
+    assert "compiled" in json.loads(known.read_text())
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"title": "x"}'])
+def test_a_damaged_recipe_is_named(tmp_path, text):
+    (tmp_path / "recipe.json").write_text(text)
+    for command in (lambda: study.run("digits", tmp_path, changes=SMALL), lambda: study.report(tmp_path)):
+        with pytest.raises(ValueError, match=r"recipe\.json is no recipe"):
+            command()
+
+
 def test_only_some_runs(tmp_path):
     study.run("digits", tmp_path, changes=SMALL | {"learning_rate": 0.1}, only="loss=cce,seed=1", workers=1)
     with (tmp_path / "results.csv").open(newline="") as file:

@@ -65,12 +65,12 @@ def run(
     parsed, selected, out = load_recipe(recipe, changes, device=device), _selection(only), Path(out)
     load_data(parsed.dataset)  # without data there is nothing to begin
     check_writable(out)
-    settings = parsed.model_dump_json(indent=2) + "\n"
-    known = out / "recipe.json"
-    if known.exists() and known.read_text() != settings:
+    known, settings = out / "recipe.json", parsed.model_dump_json(indent=2)
+    # Read and written again: a setting that is newer than the file is at its default then.
+    if known.exists() and _read_recipe(out).model_dump_json(indent=2) != settings:
         raise ValueError(f"{out} holds the study of another recipe; give another folder")
     changed = "".join(f" --set {shlex.quote(f'{name}={json.dumps(value)}')}" for name, value in (changes or {}).items())
-    write(known, settings)
+    write(known, settings + "\n")
     write(out / "command.txt", f"labelnoise study run {recipe} --out {out.name}{changed}\n")
     with study_progress() as show:
         study = run_study(parsed, out, workers=workers, on_progress=show, only=selected, device=device)
@@ -145,10 +145,13 @@ def _notes(out: Path) -> str:
 
 
 def _read_recipe(out: Path) -> Recipe:
+    path = out / "recipe.json"
     try:
-        return Recipe(**json.loads((out / "recipe.json").read_text()))
+        return Recipe.model_validate_json(path.read_text())
     except OSError as error:
         raise ValueError(f"{out} holds no study: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is no recipe: {' '.join(str(error).split())[:200]}") from None
 
 
 def _selection(only: str) -> Callable[[RunConfig], bool]:

@@ -108,8 +108,7 @@ def fit_forward_calibration(probabilities: Float[Tensor, "n k"], labels: Int64[T
     if 2 * n < k * k:
         return _fit(logs, labels, starts)
     even = _fit(logs[:half], labels[:half], starts)
-    matrices = [start._replace(noise=start.transition) for start in starts]
-    matrices.append(starts[-1]._replace(noise=_confusion(logs, labels)))
+    matrices = [even._replace(noise=even.transition), starts[-1]._replace(noise=_confusion(logs, labels))]
     learned = [start._replace(learned=True) for start in matrices]
     found = [even, *(_fit(logs[:half], labels[:half], alike) for alike in (matrices, learned))]
     better = max(found, key=lambda fitted: _log_likelihood(logs[half:], labels[half:], fitted))
@@ -130,7 +129,7 @@ def _compared(logs: Tensor, fitted: ForwardCalibration) -> Tensor:
 
 def _with_rows(logs: Tensor, transition: Tensor) -> Tensor:
     compared = logs @ transition.T
-    return compared - compared.amax(1, keepdim=True)
+    return compared.sub_(compared.amax(1, keepdim=True))
 
 
 def _scores(logs: Tensor, sharpness: float, bias: Tensor, *, out: Tensor) -> Tensor:

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TYPED := --jaxtyping-packages=labelnoise,beartype.beartype
 
-# The CIFAR ones take half an hour a run: make reproduce-check REPRODUCTIONS=cifar10-10k
+# The CIFAR ones take hours a run: make reproduce-check REPRODUCTIONS=cifar10-10k
 REPRODUCTIONS := digits clinc150 fashion-mnist-mlp q-sweep convergence/clinc150 convergence/fashion-mnist
 
 .PHONY: demo test check reproduce-check format docs clean

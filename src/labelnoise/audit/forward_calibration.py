@@ -108,6 +108,7 @@ def fit_forward_calibration(probabilities: Float[Tensor, "n k"], labels: Int64[T
     if 2 * n < k * k:
         return _fit(logs, labels, starts)
     even = _fit(logs[:half], labels[:half], starts)
+    # The confusion is all labels', not the half's: it tips close calls to a matrix (docs/failed.md).
     matrices = [even._replace(noise=even.transition), starts[-1]._replace(noise=_confusion(logs, labels))]
     learned = [start._replace(learned=True) for start in matrices]
     found = [even, *(_fit(logs[:half], labels[:half], alike) for alike in (matrices, learned))]

@@ -2,7 +2,24 @@ import pytest
 
 from labelnoise.fitting.cells import csv_bytes, read_cells, whole_number
 
-HOSTILE = ["=1+1", "'=1+1", "+cmd|' /C calc'!A0", "a,b", 'say "no"', "two\nlines", "", " padded ", "<script>", "ü"]
+LONG = "x" * 200_000
+HOSTILE = [
+    "=1+1",
+    "a\rb",
+    "\r\n",
+    LONG,
+    "-1",
+    "-1+1",
+    "'=1+1",
+    "+cmd|' /C calc'!A0",
+    "a,b",
+    'say "no"',
+    "two\nlines",
+    "",
+    " padded ",
+    "<script>",
+    "ü",
+]
 
 
 def test_what_is_written_is_read_again_and_runs_nowhere(tmp_path):
@@ -12,6 +29,8 @@ def test_what_is_written_is_read_again_and_runs_nowhere(tmp_path):
     text = path.read_text()
     assert ",=" not in text
     assert ",+" not in text
+    assert ",-1\n" in text  # a plain number is what it is
+    assert ",-1+" not in text
 
 
 def test_what_a_spreadsheet_leaves_is_read(tmp_path):

@@ -83,11 +83,24 @@ def test_checked_rows_of_another_file_are_validation(tmp_path):
     data, other = texts(tmp_path), texts(tmp_path, 30, name="checked.csv", wrong=0)
     told = []
     prepared = prepare(request_of(data, trusted=other.path), tell=told.append)
-    assert told == ["Only 30 checked rows choose, by chance among what is about as good"]
+    assert told[0] == "Only 30 checked rows choose, by chance among what is about as good"
     assert len(prepared.training.labels) == 160
     assert len(prepared.validation.labels) == 30
     assert not len(prepared.trusted)
     assert (prepared.validation.index == -1).all()
+
+
+def test_rows_that_contradict_a_checked_row_are_counted(tmp_path):
+    rows = [(row, f"a{row // 8} b{row % 8}", CLASSES[row % 2]) for row in range(60)]
+    checked = [
+        (row, text, CLASSES[0]) for row, text, _ in rows[:10]
+    ]  # of which five are labelled otherwise in the data
+    for columns in (Columns(label="label", text="text"), Columns(label="label", ignore=("text",))):
+        told = []
+        data = write_csv(tmp_path / "data.csv", ("number", "text", "label"), rows)
+        trusted = write_csv(tmp_path / "checked.csv", ("number", "text", "label"), checked)
+        prepare(Request(data, columns, trusted=trusted), tell=told.append)
+        assert told[1].startswith("5 training rows repeat a checked row's inputs with another label")
 
 
 def test_decisions_are_validation_with_the_label_that_was_decided(tmp_path):

@@ -3,6 +3,7 @@ import torch
 from noisy_data import features
 
 from labelnoise.fitting import CANDIDATES, Request, default_recipe, make_plan, parse_budget, plan, prepare
+from labelnoise.runs import Part
 
 
 @pytest.fixture
@@ -43,6 +44,15 @@ def test_a_small_budget_takes_epochs_and_candidates_then_the_refinement_and_then
     assert planned(15) == (1, 12, False, 12)
     assert planned(5) == (1, 4, False, 4)
     assert planned(0.1) == (1, 1, False, 1)
+
+
+def test_nothing_is_pruned_in_one_epoch(planned, prepared):
+    assert planned(None, epochs=1)[:2] == (len(CANDIDATES) - 1, 1)
+    assert planned(None, epochs=2)[:2] == (len(CANDIDATES), 2)
+    recipe, pruned = default_recipe("features", "auto", samples=128, device="cpu"), [Part(name="pruned_gce")]
+    settings = {"budget": None, "refine": None, "folds": 0, "workers": 1, "device": "cpu"}
+    with pytest.raises(ValueError, match="pruned_gce must train for at least 2 epochs, got 1"):
+        make_plan(prepared, recipe, pruned, epochs=1, **settings)
 
 
 def test_the_start_of_workers_counts(planned, monkeypatch):

@@ -74,6 +74,9 @@ def test_evidence_is_of_the_rows_that_were_trained_on(tmp_path):
     run = trained(prepared)
     found = audit_run(prepared, run, torch.full((160, 2), 0.5))
     assert found.evidence.keys() == {"mean_margin", "loss"}
+    pruned = torch.arange(len(run.index))
+    counted = audit_run(prepared, run._replace(epochs_pruned=pruned), torch.full((160, 2), 0.5)).evidence
+    assert [counted["epochs_pruned"][row] for row in prepared.training.index] == pruned.tolist()
     margin = found.evidence["mean_margin"]
     assert [margin[row] for row in prepared.validation.index] == [None] * 32
     assert [margin[row] for row in prepared.training.index] == run.mean_margin.tolist()

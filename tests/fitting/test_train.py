@@ -4,6 +4,7 @@ import threading
 import time
 import warnings
 
+import numpy as np
 import psutil
 import pytest
 import torch
@@ -46,6 +47,34 @@ def test_a_finished_training_is_read_and_not_done_again(tmp_path, monkeypatch):
     monkeypatch.setattr(fitting_train, "_train", None)
     same(first, run(work, Job("a", Part(name="pruned_gce")))["a"])
     assert first.epochs_pruned.dtype == torch.int64
+
+
+def test_what_a_training_came_to_is_of_the_epochs_it_should_be_of(tmp_path, monkeypatch):
+    made, real = [], fitting_train.train
+
+    def spy(*args, **settings):
+        made.append((settings["balanced"], real(*args, **settings)))
+        return made[-1][1]
+
+    monkeypatch.setattr(fitting_train, "train", spy)
+    data, random = features(tmp_path), np.random.default_rng(0)
+    np.savez(tmp_path / "test.npz", features=4 * random.normal(size=(400, 3)), labels=["cat", "dog"] * 200)
+    work = work_of(data.path, tmp_path / "work", epochs=6, test=tmp_path / "test.npz")
+    found = run(work, Job("a", CCE))["a"]
+    run(work._replace(balanced=True, folder=tmp_path / "balanced"), Job("a", CCE))
+    assert [balanced for balanced, _ in made] == [False, True]
+    record = made[0][1].record
+    assert not torch.equal(record.loss[0], record.loss[-1])
+    assert torch.equal(found.last_loss, record.loss[-1].float())
+    assert torch.equal(found.mean_margin, sum(record.margin.float()) / 6)
+
+    prepared = prepare(work.request)
+    network = fitting_train.build_network(work.recipe.model, prepared.test.inputs.shape[1:], 2)
+    network.load_state_dict(found.state)
+    with torch.inference_mode():
+        at_best = (network.eval()(prepared.test.inputs).argmax(1) == prepared.test.labels).float().mean().item()
+    assert found.test_accuracy[0] == pytest.approx(at_best)
+    assert found.test_accuracy[0] != found.test_accuracy[1]  # or their order could not be told
 
 
 def test_a_loss_that_becomes_nan_is_a_message_and_stops_no_other(tmp_path):

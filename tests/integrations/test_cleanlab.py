@@ -23,6 +23,14 @@ def test_the_worst_come_first_and_only_what_is_flagged(arrays):
     assert (np.diff(audit.quality[ranked]) >= 0).all()
 
 
+def test_the_columns_are_cleanlabs_in_its_orientation(arrays):
+    labels, pred_probs, wrong = arrays
+    columns = label_issues(audit_labels(pred_probs, labels))
+    assert columns["label_quality"][wrong].max() < columns["label_quality"][~wrong].mean()
+    assert (columns["given_label"] == labels).all()
+    assert (columns["predicted_label"][wrong] == (labels[wrong] - 1) % 3).mean() > 0.9
+
+
 def test_parity_with_cleanlab(arrays):
     filters = pytest.importorskip("cleanlab.filter")
     labels, pred_probs, wrong = arrays

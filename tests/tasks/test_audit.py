@@ -78,6 +78,14 @@ def test_an_audit_replaces_an_audit_but_no_decisions_and_no_fit(files):
         audited()
     assert "keep" in labels.read_text()
     labels.unlink()
+    (files / "out" / "decisions.csv").write_text("index,decision,label\n0,keep,0\n")
+    audited()  # of the same labels they hold
+    np.save(files / "y.npy", (LABELS + 1) % 3)
+    with pytest.raises(ValueError, match=r"decisions.csv is of other labels; move it away"):
+        audited()
+    (files / "out" / "decisions.csv").rename(files / "out" / "sample.csv")
+    with pytest.raises(ValueError, match=r"sample.csv is of other labels; move it away"):
+        audited()
     (files / "out" / "plan.json").write_text("{}")
     with pytest.raises(ValueError, match="out must not be the folder of a fit"):
         audited()

@@ -220,7 +220,7 @@ def test_the_precision_is_shown_and_can_be_said(tmp_path):
         ({"precision": "16-true"}, "unknown precision '16-true'"),
         ({"label": "unit"}, "at least two classes"),
         ({"label": "size"}, "has no size in line 2"),
-        ({"truth": "table.csv"}, "unknown column of .*true_label"),
+        ({"truth": "table.csv"}, "unknown column of .*index"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_before_anything_is_trained(tmp_path, monkeypatch, options, message):
@@ -368,17 +368,29 @@ def test_class_names_run_neither_in_the_report_nor_in_a_spreadsheet(tmp_path):
 def test_truth_is_for_the_report_alone(tmp_path):
     data = table(tmp_path)
     true = write_csv(tmp_path / "truth.csv", ("index", "true_label"), [(i, CLASSES[i % 2]) for i in range(160)])
+    rows = [(i, CLASSES[i % 2]) for i in reversed(range(160))]
+    turned = write_csv(tmp_path / "turned.csv", ("index", "true_label"), rows)
     fit(data, tmp_path / "with", truth=true)
+    fit(data, tmp_path / "turned", truth=turned)
     fit(data, tmp_path / "without")
-    assert bytes_of(tmp_path / "with") == bytes_of(tmp_path / "without")
-    short = write_csv(tmp_path / "short.csv", ("true_label",), [("cat",)])
-    with pytest.raises(ValueError, match="truth must have a row for each of 160 rows, got 1"):
+    assert bytes_of(tmp_path / "with") == bytes_of(tmp_path / "turned") == bytes_of(tmp_path / "without")
+    shown, same, hidden = (
+        re.findall("The truth is known here.*?</p>", (tmp_path / name / "report.html").read_text(), re.DOTALL)
+        for name in ("with", "turned", "without")
+    )
+    assert shown == same
+    assert not hidden
+    found = read_csv(tmp_path / "with" / "labels.csv")
+    flagged = [row["given_label"] != CLASSES[i % 2] for i, row in enumerate(found) if row["is_issue"] == "True"]
+    assert f"{100 * sum(flagged) / len(flagged):.1f}\xa0% of the flagged labels are wrong" in shown[0]
+    short = write_csv(tmp_path / "short.csv", ("index", "true_label"), [(0, "cat")])
+    with pytest.raises(ValueError, match="truth must have each index from 0 to 159 once, got 1 rows"):
         fit(data, tmp_path / "other", truth=short)
 
 
 def test_the_plan_and_the_estimate_are_told_before_the_start(tmp_path):
     told = []
-    fit(table(tmp_path), tmp_path / "fit", budget="10m", folds=2, tell=told.append)
+    fit(table(tmp_path), tmp_path / "fit", folds=2, tell=told.append)  # on a CPU the budget is ten minutes
     assert told[0] == "Data: 160 rows (table), 2 classes"
     assert "Dropped columns: unit (constant)" in told
     assert told[-1].startswith("Plan: 1 candidate for 8 epochs each, then 2 folds, about ")

@@ -1,8 +1,8 @@
 """What an audit found, as arrays, a table, a summary and a file for a spreadsheet."""
 
 import csv
-import io
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _NOTHING = 1e-6  # samples
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 
 
@@ -128,24 +129,36 @@ class Audit(NamedTuple):
     def to_csv(self) -> str:
         """As CSV; a name that a spreadsheet would run as a formula is escaped by :func:`escape_cell`."""
         columns = self.columns()
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(columns)
-        lists = (
-            [escape_cell(value) if isinstance(value, str) else value for value in list(column)]
-            for column in columns.values()
-        )
-        writer.writerows(zip(*lists, strict=True))
-        return text.getvalue()
+        return csv_text(columns, zip(*(list(column) for column in columns.values()), strict=True))
+
+
+def csv_text(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """A CSV file of which no spreadsheet runs a cell: texts by :func:`escape_cell`, nothing for ``None``.
+
+    >>> csv_text(["index", "label"], [(0, "=cat")])
+    "index,label\\n0,'=cat\\n"
+    """
+    lines = _Lines()
+    writer = csv.writer(lines)
+    writer.writerow(header)
+    writer.writerows([escape_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    return "".join(lines)
+
+
+class _Lines(list[str]):
+    """What ``csv.writer`` writes, with ``\\n`` as ends; if told so, it leaves ``\\r`` unquoted before Python 3.13."""
+
+    def write(self, line: str) -> None:
+        self.append(line.removesuffix("\r\n") + "\n")
 
 
 def escape_cell(text: str) -> str:
     """A quote in front of what a spreadsheet would take for a formula, and of a quote itself: nothing is lost.
 
-    >>> escape_cell("=cmd()"), escape_cell("'quoted"), escape_cell("plain")
-    ("'=cmd()", "''quoted", 'plain')
+    >>> escape_cell("=cmd()"), escape_cell("'quoted"), escape_cell("-1"), escape_cell("plain")
+    ("'=cmd()", "''quoted", '-1', 'plain')
     """
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
 
 
 def unescape_cell(text: str) -> str:

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 import pyarrow as pa
 from torch import Tensor
 
+from labelnoise import _registry
 from labelnoise._types import Texts
 from labelnoise.datasets._checksum import checksum
 from labelnoise.datasets._own_arrays import read_npy, read_npz
@@ -52,6 +53,9 @@ class OwnData(NamedTuple):
 
 
 _NO_COLUMNS = Columns()
+_PANDAS_ROWS = (
+    "__index_level_"  # pandas' own name for row numbers it keeps in Parquet; in sorted data they tell the label
+)
 
 
 def read_own(
@@ -129,11 +133,14 @@ def _check_roles(path: Path, columns: Columns, names: list[str], *, labelled: bo
         raise ValueError(f"root must be given with an image column only, got {columns.root}")
     # What is only left out, or checked when the features are made, need not be in data to be predicted.
     needed = [columns.text, columns.image, columns.id]
-    optional = [columns.label, *features, *columns.ignore]
+    optional = [columns.label, *features]
     used = [name for name in (*needed, *optional) if name is not None]
     for name in used if labelled else [name for name in needed if name is not None]:
         check_column(path, name, names)
-    twice = next((name for name in used if used.count(name) > 1), None)
+    for name in columns.ignore if labelled else ():
+        _registry.check_name(f"column of {path}", name, names)  # there may be two of it
+    roles = [*used, *columns.ignore]
+    twice = next((name for name in roles if roles.count(name) > 1), None)
     if twice is not None:
         raise ValueError(f"columns must give each column of {path} one role, got two for {twice!r}")
 
@@ -149,7 +156,7 @@ def _texts(path: Path, table: pa.Table, column: str) -> list[str]:
 
 
 def _features(path: Path, table: pa.Table, *, leave_out: set[str | None]) -> pa.Table:
-    names = [name for name in table.column_names if name not in leave_out]
+    names = [name for name in table.column_names if not name.startswith(_PANDAS_ROWS) and name not in leave_out]
     if not names:
         raise ValueError(f"{path} must have a column of features, got only {', '.join(table.column_names)}")
     for name in names:

@@ -23,7 +23,11 @@ _LABELS = (
 def parquet_table(path: Path) -> pa.Table:
     """The whole file; a ``ValueError`` if it is damaged."""
     with _opened(path) as file:
-        return file.read()
+        table = file.read()
+    for position, field in enumerate(table.schema):
+        if pa.types.is_string_view(field.type):  # of which pyarrow can take no rows
+            table = table.set_column(position, field.name, table.column(position).cast(pa.large_string()))
+    return table
 
 
 def parquet_labels(path: Path, column: str) -> list[str]:

@@ -116,7 +116,8 @@ class TableFeatures:
 
     Raises:
         ValueError: a column that is named twice, not there or of a type that cannot be what is asked; every column
-            dropped; a table to transform that lacks a column, or has dates where training had numbers or the reverse.
+            dropped; a table to transform that lacks a column, has dates where training had numbers or the reverse, or
+            nothing but other texts where it had numbers.
     """
 
     def __init__(self, *, numeric: Sequence[str] = (), categorical: Sequence[str] = ()) -> None:
@@ -201,8 +202,12 @@ def _numbers(table: pa.Table, name: str) -> np.ndarray:
     """A column as float64, NaN where it has no finite number; dates as seconds since 1970."""
     column = _column(table, name)
     if _is_text(column.type) or pa.types.is_dictionary(column.type):
-        values = np.array([_number(text) for text in _texts(table, name).to_pylist()], dtype=np.float64)
-        return np.where(np.isfinite(values), values, np.nan)
+        texts = _texts(table, name)
+        values = np.array([_number(text) for text in texts.to_pylist()], dtype=np.float64)
+        values[~np.isfinite(values)] = np.nan
+        if texts.null_count < len(texts) and np.isnan(values).all():
+            raise ValueError(f"column {name} must hold numbers, got {texts.drop_null()[0].as_py()[:100]!r}")
+        return values
     ticks = 1
     if _is_time(column.type):
         # Not finer than needed, lest far dates overflow.

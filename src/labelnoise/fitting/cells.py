@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
-from labelnoise.audit import escape_cell, unescape_cell
+from labelnoise.audit import csv_text, unescape_cell
 from labelnoise.datasets._table_parts import check_column, read_utf8
 
 
@@ -17,7 +17,9 @@ def read_cells(path: Path, *columns: str) -> list[dict[str, str]]:
     Raises:
         ValueError: a file that is missing, empty or not UTF-8; other separators than commas; a row that is too long.
     """
-    reader = csv.reader(io.StringIO(read_utf8(path).decode("utf-8-sig"), newline=""))
+    text = read_utf8(path).decode("utf-8-sig")
+    csv.field_size_limit(max(len(text), csv.field_size_limit()))  # Python's own is 131,072, and a cell may be a text
+    reader = csv.reader(io.StringIO(text, newline=""))
     rows: list[dict[str, str]] = []
     try:
         header = [name.strip() for name in next(reader)]
@@ -47,11 +49,7 @@ def csv_bytes(header: Iterable[str], rows: Iterable[Iterable[object]]) -> bytes:
     >>> csv_bytes(["index", "label"], [(0, "=cat")])
     b"index,label\\n0,'=cat\\n"
     """
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([escape_cell(str(cell)) for cell in row] for row in rows)
-    return text.getvalue().encode()
+    return csv_text(header, rows).encode()
 
 
 def whole_number(path: Path, cell: str) -> int:

@@ -1,7 +1,8 @@
 """The user's data on their way to training: read, split, made numbers; the same in every process that asks."""
 
+import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -122,10 +123,25 @@ def prepare(request: Request, *, tell: Tell = lambda _: None) -> Prepared:
         validation = _other(request, "trusted", own, class_names, transform, tell)
         if len(validation.labels) < _FEW_CHECKED:
             tell(f"Only {len(validation.labels)} checked rows choose, by chance among what is about as good")
+        checked = dict(zip(fingerprints(validation.inputs), validation.labels.tolist(), strict=True))
+        given_here = zip(fingerprints(training.inputs), training.labels.tolist(), strict=True)
+        if against := sum(checked.get(row, label) != label for row, label in given_here):
+            tell(f"{against:,} training rows repeat a checked row's inputs with another label; decisions correct them")
     test = _other(request, "test", own, class_names, transform, tell) if request.test else None
     prepared = Prepared(own, class_names, given, trusted, whole, training, validation, test, transform)
     _kept[request] = prepared
     return prepared
+
+
+def fingerprints(inputs: Inputs) -> Iterator[bytes]:
+    """One a row, equal for rows that a network cannot tell apart."""
+    for row in range(len(inputs)):
+        if isinstance(inputs, Tensor):
+            parts = (inputs[row],)
+        else:
+            start, stop = inputs.starts[row : row + 2].tolist()
+            parts = inputs.column[start:stop], inputs.value[start:stop]
+        yield hashlib.blake2b(b"".join(part.numpy().tobytes() for part in parts), digest_size=16).digest()
 
 
 def _noisy_split(request: Request, given: Tensor) -> tuple[Tensor, Tensor]:
@@ -166,7 +182,7 @@ def read_other(path: Path, columns: Columns) -> OwnData:
     """A test set, or checked rows; one file holds them and their labels."""
     if path.suffix.lower() == ".npy":
         raise ValueError(f"{path} has no labels beside it; give an .npz with features and labels")
-    return read_own(path, columns, few=True)
+    return read_own(path, columns._replace(id=None, ignore=()), few=True)  # which it need not have
 
 
 def _other(

@@ -115,7 +115,7 @@ def fit_candidates(
                 refined.validation.argmax(1), trained[chosen].validation.argmax(1), labels, balanced=balanced
             )
             reasons.append(
-                f"Trained again without the {int(flagged.sum()):,} flagged rows, the {measure} changes by "
+                f"Trained again without {int(learned.sum()):,} flagged training rows, the {measure} changes by "
                 f"{100 * gain.accuracy:+.1f} ± {100 * gain.standard_error:.1f} points: "
                 + (f"{names[-1]} is kept." if better else f"not more than the standard error, {names[chosen]} stays.")
             )

@@ -77,6 +77,9 @@ def make_plan(
     What gives way to a small budget, in this order: epochs down to three quarters, candidates from the last to the
     third, refinement where it is not asked for, epochs down to 8, the second candidate, epochs down to 1. ``epochs``
     given, they stay, and the rest gives way alone.
+
+    Raises:
+        ValueError: one epoch, and no loss but one that prunes.
     """
     per_epoch = _seconds_per_epoch(prepared, recipe, device)
     wanted = default_epochs(len(prepared.training.labels), recipe) if epochs is None else epochs
@@ -97,6 +100,10 @@ def make_plan(
         candidates.pop()
     if budget is not None and epochs is None:
         wanted = max(1, min(wanted, int((_SAFETY * budget - seconds(0)) / (seconds(1) - seconds(0)))))
+    if wanted == 1:  # nothing is pruned before the second
+        candidates = [loss for loss in candidates if loss.name != "pruned_gce"]
+    if not candidates:
+        raise ValueError("pruned_gce must train for at least 2 epochs, got 1: raise epochs or budget")
     return Plan(candidates=tuple(candidates), recipe=recipe, epochs=wanted, refine=refined, seconds=seconds(wanted))
 
 

@@ -134,5 +134,5 @@ def build_objective(loss: Part, *, epochs: int, num_samples: int, class_names: t
         return Stateless(load_plugin(loss.name).value(**loss.settings))
     settings = loss.settings
     if loss.name == "pruned_gce":
-        settings = {"warmup": max(1, epochs // 2), "period": max(1, epochs // 8), **settings}
+        settings = {"warmup": epochs // 2, "period": max(1, epochs // 8), **settings}
     return objectives.build(loss.name, num_samples=num_samples, class_names=class_names, **settings)

@@ -1,5 +1,6 @@
 """Decisions of somebody who has looked, as the report and ``labelnoise review`` write them."""
 
+import csv
 from pathlib import Path
 
 from labelnoise.datasets._table_parts import read_utf8
@@ -17,7 +18,7 @@ def read_decisions(path: Path) -> dict[int, str] | None:
     if path.suffix.lower() != ".csv" or not path.is_file():
         return None
     header = read_utf8(path).decode("utf-8-sig").split("\n", 1)[0]
-    names = {name.strip() for name in header.split(",")}
+    names = {name.strip() for name in next(csv.reader([header]))}
     if names >= {"given_label", "suggested_label", "decision"}:
         raise ValueError(f"{path} is a list of labels; labelnoise review makes the decisions.csv of it that is trusted")
     if not names >= set(_COLUMNS):

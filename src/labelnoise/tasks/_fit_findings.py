@@ -13,6 +13,8 @@ from labelnoise.datasets._own_images import decode_images
 from labelnoise.datasets._table_file import read_labels
 from labelnoise.features import TableFeatures
 from labelnoise.fitting import Fitted, Plan, Prepared, TrainingRecipe
+from labelnoise.fitting.cells import whole_number
+from labelnoise.fitting.data import fingerprints
 from labelnoise.metrics import classification_scores
 from labelnoise.reports import Candidate, FitFindings, Shown
 from labelnoise.runs import environment
@@ -49,11 +51,8 @@ def facts_of(prepared: Prepared, recipe: TrainingRecipe) -> list[tuple[str, str]
 def _copies(prepared: Prepared) -> tuple[int, int]:
     """Rows whose inputs an earlier row has already, and those of them that are labelled otherwise."""
     own, whole = prepared.own, prepared.whole
-    if own.kind == "text":
-        inputs: Any = own.inputs[whole.index]
-    else:
-        inputs = (row.tobytes() for row in whole.inputs.numpy())
-    first: dict[Any, int] = {}
+    inputs: Any = own.inputs[whole.index] if own.kind == "text" else fingerprints(whole.inputs)
+    first: dict[str | bytes, int] = {}
     earlier = [(first.setdefault(row, label), label) for row, label in zip(inputs, whole.labels.tolist(), strict=True)]
     return len(earlier) - len(first), sum(label != before for before, label in earlier)
 
@@ -115,9 +114,12 @@ def _candidates(fitted: Fitted) -> list[Candidate]:
 def read_truth(truth: Path, prepared: Prepared) -> np.ndarray:
     """The true classes of all rows, -1 for one that no row has been given."""
     names = {name: number for number, name in enumerate(prepared.class_names)}
-    true = np.array([names.get(label, -1) for label in read_labels(truth, "true_label", few=True).labels])
-    if len(true) != len(prepared.given):
-        raise ValueError(f"truth must have a row for each of {len(prepared.given):,} rows, got {len(true):,}")
+    index, labels = (read_labels(truth, column, few=True).labels for column in ("index", "true_label"))
+    n, rows = len(prepared.given), [whole_number(truth, cell) for cell in index]
+    if sorted(rows) != list(range(n)):
+        raise ValueError(f"truth must have each index from 0 to {n - 1:,} once, got {len(rows):,} rows")
+    true = np.empty(n, dtype=np.int64)
+    true[rows] = [names.get(label, -1) for label in labels]
     return true
 
 

@@ -13,6 +13,7 @@ from labelnoise.fitting.cells import csv_bytes, read_cells, whole_number
 from labelnoise.tasks._audit_folder import AuditFolder, is_unchanged, read_json, read_source, write_json
 from labelnoise.tasks._decisions import Decision, read_decisions
 
+SAMPLE = "sample.csv"
 _HEADER = ("index", "id", "given_label", "decision", "label")
 
 
@@ -43,7 +44,7 @@ def open_sample(audit: AuditFolder) -> OpenedSample | None:
     Raises:
         ValueError: files that are damaged, of another audit, or have rows that were not drawn.
     """
-    path, drawn = audit.path / "sample.csv", audit.path / "sample.json"
+    path, drawn = audit.path / SAMPLE, audit.path / "sample.json"
     if not path.exists():
         return None
     strata = read_json(drawn).get("strata")
@@ -94,7 +95,7 @@ def draw(audit: AuditFolder, size: int, *, seed: int) -> ReviewSample:
         for row, *cells in zip(index.tolist(), *beside.values(), strict=True)
     )
     write_json(audit.path / "sample.json", {"seed": seed, "size": size, "strata": strata})
-    path = audit.path / "sample.csv"
+    path = audit.path / SAMPLE
     with _files.replacing(path) as file:
         file.write(csv_bytes([*_HEADER, *beside], lines))
     return ReviewSample(path, size, size, None, is_new=True)

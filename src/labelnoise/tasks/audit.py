@@ -1,7 +1,9 @@
 """The audit of probabilities that lie in a file, from whatever model they came."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +12,9 @@ from labelnoise.audit import Audit, audit_labels
 from labelnoise.audit.readings import Assume
 from labelnoise.fitting.cells import read_cells
 from labelnoise.runs import FitFolder
-from labelnoise.tasks._audit_folder import LABELS, SOURCE, SUMMARY, source_of
+from labelnoise.tasks._audit_folder import LABELS, SOURCE, SUMMARY, read_json, source_of
+from labelnoise.tasks._decisions import DECISIONS
+from labelnoise.tasks._review_sample import SAMPLE
 
 
 # Not called `audit`: that is the package of audits, `labelnoise.audit`, which a task of that name would hide.
@@ -29,7 +33,8 @@ def audit_files(
     Args:
         pred_probs: ``.npy`` of (n, k) out-of-sample class probabilities.
         labels: ``.npy`` of (n) given labels, whole numbers from 0 to k - 1.
-        out: made if need be; an earlier audit there is replaced, unless its rows have been decided on.
+        out: made if need be; an earlier audit there is replaced, unless decisions lie there that are not reviewed
+            yet, or are on other labels.
         assume, max_false_flags: as of :func:`labelnoise.audit.audit_labels`.
 
     Raises:
@@ -44,10 +49,10 @@ def audit_files(
         ...     sorted(path.name for path in Path(folder, "audit").iterdir())
         ['labels.csv', 'source.json', 'summary.json']
     """
-    _check_free(Path(out))
-    found = audit_labels(_load(Path(pred_probs)), _load(Path(labels)), assume=assume, max_false_flags=max_false_flags)
-    out = Path(out)
+    out, probabilities, given = Path(out), _load(Path(pred_probs)), _load(Path(labels))
     source = source_of(Path(pred_probs), labels=Path(labels))
+    _check_free(out, source)
+    found = audit_labels(probabilities, given, assume=assume, max_false_flags=max_false_flags)
     files = {LABELS: found.to_csv(), SUMMARY: json.dumps(found.summary(), indent=2), SOURCE: json.dumps(source)}
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -59,13 +64,16 @@ def audit_files(
     return found
 
 
-def _check_free(out: Path) -> None:
-    """Raise a ``ValueError`` where the folder holds a fit, or decisions that somebody has filled in."""
+def _check_free(out: Path, source: Mapping[str, Any]) -> None:
+    """Raise a ``ValueError`` where the folder holds a fit, or decisions: not reviewed yet, or on other labels."""
     if FitFolder(out).is_begun:
         raise ValueError(f"out must not be the folder of a fit, got {out}")
     labels = out / LABELS
     if labels.exists() and any(cells["decision"].strip() for cells in read_cells(labels, "decision")):
         raise ValueError(f"{labels} has decisions in it; review them first and move it away, or give another folder")
+    for reviewed in (out / DECISIONS, out / SAMPLE):
+        if reviewed.exists() and read_json(out / SOURCE).get("sha256") != source["sha256"]:
+            raise ValueError(f"{reviewed} is of other labels; move it away, or give another folder")
 
 
 def _load(path: Path) -> np.ndarray:

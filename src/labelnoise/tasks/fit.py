@@ -115,7 +115,8 @@ def fit(
         trusted: rows that somebody has checked: a file of the same kind, or decisions on rows of ``data`` as the
             report and :func:`labelnoise.review` write them. They are never doubted, and choose the model instead of
             noisy validation.
-        truth: CSV with a column ``true_label``, as ``labelnoise noise`` writes it, for scores in the report only.
+        truth: CSV with columns ``index`` and ``true_label``, as ``labelnoise noise`` writes it, for scores in the
+            report only.
         model: a registered network, the user's own ``FILE.py:factory`` or ``module:factory``, called as
             ``factory(input_shape=.., num_classes=..)``; for texts the folder of a transformers encoder (extra ``[hf]``,
             safetensors only); or ``"auto"``: an MLP, or for images a ResNet-8 on a CPU and a ResNet-18 elsewhere.

@@ -43,6 +43,8 @@ def predict(
         ValueError: a folder without a model, data of another kind or without a column, an ``out`` that cannot be
             written.
     """
+    if Path(out).resolve() == Path(data).resolve():
+        raise ValueError(f"out must be another file than the data, got {out}")
     saved = load_model(Path(fitted), model=model)
     columns = saved.columns._replace(label=None, id=None, root=None if root is None else Path(root))
     is_table = Path(data).suffix.lower() not in ("", ".npz", ".npy") and not Path(data).is_dir()

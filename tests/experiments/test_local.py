@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import psutil
@@ -44,6 +45,24 @@ def test_a_run_that_fails_is_recorded_and_stops_no_other(tmp_path):
     assert "has checksum" in failures[bad.run_id]
     assert len(read_all(good, tmp_path)) == 8
     assert not RunFolder(tmp_path / "runs", bad).path.exists()
+
+
+def test_what_another_driver_is_at_is_waited_for(tmp_path):
+    wanted = configs(seeds=1)[:2]
+    store = Store(tmp_path / "store.sqlite")
+    store.add(wanted)
+    (claimed,) = store.claim(1)
+
+    def other() -> None:
+        time.sleep(1.5)  # while ours finds nothing left
+        local.execute(claimed, tmp_path / "runs")
+        store.finish(claimed, error=None)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    assert run_all(wanted, tmp_path, workers=1, on_progress=lambda _: None) == {}
+    assert len(read_all(wanted, tmp_path)) == 2
+    thread.join()
 
 
 WORKER = """

@@ -4,7 +4,7 @@ from test_tables import runs
 from labelnoise.reports import Findings, study_markdown, study_sections
 from labelnoise.reports.references import bibtex
 from labelnoise.reports.tables import passing_epochs
-from labelnoise.runs import Belief
+from labelnoise.runs import Belief, Part
 from labelnoise.training import EpochMetrics
 
 MACHINE = {name: "x" for name in ("processor", "cores", "python", "labelnoise", "commit", "torch")}
@@ -51,6 +51,26 @@ def test_the_markdown_shows_its_figures_and_says_how_it_was_made():
     assert "`labelnoise study run x`" in text
     assert "zhang2018generalized" in text
     assert "x (x cores), Python" in text
+
+
+def test_the_pruning_of_each_loss_is_its_own():
+    def pruned(run, k, precision):
+        loss, pruning = Part(name="pruned_gce", q=0.7, k=k), {"precision": precision, "recall": 0.5}
+        return run._replace(
+            config=run.config.model_copy(update={"loss": loss}), metrics=run.metrics | {"pruning": pruning}
+        )
+
+    found = with_curves(1, cce=(0.1, 0.4, 0.9))
+    both = [pruned(run, k, precision) for run in found for k, precision in ((0.3, 0.9), (0.9, 0.6))]
+    (section,) = (part for part in study_sections(Findings("", "", both)) if part.title == "Pruning")
+    assert [row[1:3] for row in section.table.rows] == [["pruned_gce k=0.3", "90.0"], ["pruned_gce k=0.9", "60.0"]]
+
+
+def test_all_machines_are_named():
+    one, other = with_curves(2, cce=(0.1, 0.4, 0.9))
+    found = Findings("", "", [one, other._replace(environment=MACHINE | {"processor": "y"})])
+    text, _ = study_markdown(found, study_sections(found))
+    assert "on x (x cores) and y (x cores), Python x" in text
 
 
 def test_the_markdown_names_the_accelerator():

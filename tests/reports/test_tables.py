@@ -5,7 +5,7 @@ import pytest
 
 from labelnoise.experiments import load_data, load_recipe, study_runs
 from labelnoise.reports import results_csv, spread, summarise
-from labelnoise.runs import Run
+from labelnoise.runs import Part, Run
 
 
 def runs(seeds):
@@ -41,6 +41,19 @@ def test_a_summary_a_rate_and_loss_with_mean_and_spread_over_the_seeds():
     )
     assert summaries[0].best == (fmean([0.9, 0.91, 0.92]), stdev([0.9, 0.91, 0.92]))
     assert summaries[0].best.percent() == "91.0 ± 1.0"
+
+
+def test_noise_models_of_one_name_are_told_apart_by_what_differs():
+    def of(run, spread):
+        return run._replace(
+            config=run.config.model_copy(update={"noise": Part(name="instance_dependent", spread=spread)})
+        )
+
+    found = summarise([of(run, spread) for run in runs(2) for spread in (0.1, 0.3)])
+    assert {(row.noise, row.seeds) for row in found} == {
+        ("instance_dependent spread=0.1", 2),
+        ("instance_dependent spread=0.3", 2),
+    }
 
 
 @pytest.mark.parametrize(("values", "expected"), [([0.5], (0.5, math.nan)), ([0.0, 1.0], (0.5, 0.5**0.5))])

@@ -89,6 +89,7 @@ def test_claimants_share_a_large_stack(store):
     ("columns", "silence", "free"),
     [
         ({"started": 1.0}, 0, True),  # another process has got the number of the dead one
+        ({"started": psutil.Process().create_time() + 2}, 0, False),  # the clock was set meanwhile
         ({"host": "elsewhere", "pid": 1}, 0, False),
         ({"host": "elsewhere", "pid": 1}, 50, False),
         ({"host": "elsewhere", "pid": 1}, 61, True),
@@ -102,6 +103,31 @@ def test_whether_an_owner_is_alive(store, columns, silence, free):
     own(store, config, heartbeat=time.time() - silence, **columns)
     assert store.counts().left == int(free)
     assert store.claim() == ([config] if free else [])
+
+
+def test_a_beat_that_cannot_be_written_is_not_the_last(store, monkeypatch):
+    monkeypatch.setattr("labelnoise.runs.store._HEARTBEAT_SECONDS", 0.01)
+    (config,) = configs(1)
+    store.add([config])
+    store.claim()
+    own(store, config, heartbeat=0.0)
+    real, tries = store._transaction, []
+
+    def failing_first():
+        tries.append(1)
+        if len(tries) == 1:
+            raise sqlite3.OperationalError("database or disk is full")
+        return real()
+
+    monkeypatch.setattr(store, "_transaction", failing_first)
+    with store.heartbeat():
+        deadline = time.time() + 10
+        while len(tries) < 3 and time.time() < deadline:
+            time.sleep(0.01)
+    with sqlite3.connect(store.path) as database:
+        ((beat,),) = database.execute("select heartbeat from runs")
+    database.close()
+    assert beat > time.time() - 60
 
 
 def test_the_heart_beats_while_the_block_runs(store, monkeypatch):

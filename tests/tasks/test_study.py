@@ -1,6 +1,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -37,6 +38,9 @@ def test_both_tables_are_in_both_reports(out):
         assert len(re.findall(row, (out / name).read_text())) == 2 * 3
     chosen = (out / "learning_rate.csv").read_text().splitlines()
     assert chosen[0] == "loss,learning_rate,validation_accuracy_best"
+    assert [line.split(",")[0] for line in chosen[1:]] == [
+        loss for loss in ("cce", "gce q=0.7", "gce q=0.3") for _ in range(2)
+    ]
     assert (out / "results_own_learning_rate.csv").exists()
 
 
@@ -123,6 +127,40 @@ def test_failed_runs_are_told_of_after_the_others_have_been_reported(tmp_path):
     assert len((tmp_path / "results.csv").read_text().splitlines()) == 1 + 2
 
 
+def test_a_learning_rate_that_diverges_is_not_chosen_and_stops_nothing(tmp_path):
+    changes = SMALL | {"learning_rate.candidates": [0.01, 1e30], "losses": [{"name": "cce"}]}
+    with pytest.raises(ChildProcessError, match="runs failed, the first with NonFiniteLossError"):
+        study.run("digits", tmp_path, changes=changes, workers=1)
+    assert len((tmp_path / "results.csv").read_text().splitlines()) == 1 + 2
+    assert "cce,1e+30" not in (tmp_path / "learning_rate.csv").read_text()
+
+
+def test_a_selection_leaves_the_other_finished_runs_in_the_tables(out, tmp_path):
+    copy = shutil.copytree(out, tmp_path / "copy")
+    study.run("digits", copy, changes=SMALL, workers=1, only="loss=cce,seed=1")
+    for name in ("results.csv", "results_own_learning_rate.csv"):
+        assert (copy / name).read_bytes() == (out / name).read_bytes()
+
+
+def test_a_half_done_second_table_is_left_out(out, tmp_path):
+    copy = shutil.copytree(out, tmp_path / "copy")
+    (copy / "results_own_learning_rate.csv").unlink()
+    chosen = {run.config.run_id for run in study.read(copy).runs}
+    for folder in (copy / "runs").iterdir():
+        config = json.loads((folder / "run.json").read_text())["config"]
+        if config["loss"].get("q") == 0.3 and folder.name not in chosen:
+            shutil.rmtree(folder)
+    study.report(copy)
+    assert (copy / "results.csv").read_bytes() == (out / "results.csv").read_bytes()
+    assert not (copy / "results_own_learning_rate.csv").exists()
+
+
+@pytest.mark.parametrize("only", ["rate=40%", "seed=first"])
+def test_a_selection_that_is_no_number_is_named(only, tmp_path):
+    with pytest.raises(ValueError, match=f"only must have a number as {only.partition('=')[0]}"):
+        study.run("digits", tmp_path, only=only)
+
+
 def test_the_command_in_the_report_repeats_the_study(out):
     command = (out / "command.txt").read_text()
     assert command.startswith(f"labelnoise study run digits --out {out.name} --set ")
@@ -143,4 +181,4 @@ def test_what_cannot_be_run_is_refused_before_the_folder_is_bound(changes, only,
     monkeypatch.delenv("LABELNOISE_DATA", raising=False)
     with pytest.raises(ValueError, match=message):
         study.run("digits", tmp_path / "out", changes=changes, only=only)
-    assert not (tmp_path / "out" / "runs").exists()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -5,7 +5,7 @@ from labelnoise.experiments.problem import load_data
 from labelnoise.experiments.progress import study_progress
 from labelnoise.experiments.recipe import Recipe, load_recipe, parse_recipe, recipe_names
 from labelnoise.experiments.run import execute
-from labelnoise.experiments.study import Study, read_study, run_study
+from labelnoise.experiments.study import Study, check_selection, read_study, run_study
 from labelnoise.experiments.sweep import (
     choose_learning_rate,
     chooser,
@@ -17,6 +17,7 @@ from labelnoise.experiments.sweep import (
 __all__ = [
     "Recipe",
     "Study",
+    "check_selection",
     "choose_learning_rate",
     "chooser",
     "execute",

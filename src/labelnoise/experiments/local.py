@@ -1,6 +1,7 @@
 """Runs on this machine: worker processes of one thread each, which beat one process of as many threads."""
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from labelnoise.experiments.run import execute
 from labelnoise.experiments.stack import execute_stack
 from labelnoise.runs import Run, RunConfig, RunFolder, RunState, Store
 from labelnoise.training import polling, working_for
+
+_POLL_SECONDS = 1
 
 
 def run_all(
@@ -40,10 +43,18 @@ def run_all(
         with polling(lambda: on_progress(store.states())):
             work = [joblib.delayed(_work)(root, os.getpid(), device, workers) for _ in range(workers)]
             joblib.Parallel(n_jobs=max(1, workers))(work)
+            while not _is_over(configs, store):  # another driver has some of the runs, and may be killed over them
+                time.sleep(_POLL_SECONDS)
+                _work(root, os.getpid(), device, workers)
     except TerminatedWorkerError:
         raise ChildProcessError("a worker process was killed; the same command goes on from its checkpoint") from None
     failures = store.failures()
     return {config.run_id: failures[config.run_id] for config in configs if config.run_id in failures}
+
+
+def _is_over(configs: Sequence[RunConfig], store: Store) -> bool:
+    wanted = {config.run_id for config in configs}
+    return all(state in ("done", "failed") for config, state in store.states() if config.run_id in wanted)
 
 
 def stop_workers() -> None:

@@ -1,6 +1,6 @@
 """A whole study: choose the learning rate by noisy validation, then run everything with it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from labelnoise.experiments.local import read_all, run_all, stop_workers
 from labelnoise.experiments.problem import load_data
 from labelnoise.experiments.recipe import LearningRate, Recipe
 from labelnoise.experiments.sweep import choose_learning_rate, chooser, study_runs, tuning_runs
-from labelnoise.runs import Part, Run, RunConfig, RunState
+from labelnoise.runs import Part, Run, RunConfig, RunState, Store
 
 Finish = Callable[[Sequence[RunConfig]], list[Run]]
 
@@ -24,6 +24,13 @@ class Study(NamedTuple):
     """The runs that chose a learning rate, by the loss's label; empty where it is fixed."""
     failures: dict[str, str]
     """Error by run id."""
+
+
+def check_selection(recipe: Recipe, only: Callable[[RunConfig], bool]) -> None:
+    """Raise a ``ValueError`` where ``only`` selects no run of the study, or there are no data."""
+    placeholders = {loss.label: 1.0 for loss in recipe.losses}
+    if not any(only(config) for config in study_runs(recipe, load_data(recipe.dataset), learning_rates=placeholders)):
+        raise ValueError("the selection leaves no run of the study")
 
 
 def run_study(
@@ -46,12 +53,9 @@ def run_study(
         device: ``"cpu"``, ``"cuda"``, ... or ``"auto"``.
 
     Raises:
-        ValueError: nothing selected, no data, or failed runs that leave no learning rate to choose.
+        ValueError: no data, or failed runs that leave no learning rate to choose.
         ChildProcessError: a worker was killed.
     """
-    placeholders = {loss.label: 1.0 for loss in recipe.losses}
-    if not any(only(config) for config in study_runs(recipe, load_data(recipe.dataset), learning_rates=placeholders)):
-        raise ValueError("the selection leaves no run of the study")
     failures: dict[str, str] = {}
 
     def finish(configs: Sequence[RunConfig]) -> list[Run]:
@@ -59,7 +63,7 @@ def run_study(
         return read_all(configs, root)
 
     try:
-        return _study(recipe, finish, only)._replace(failures=failures)
+        return _study(recipe, finish, only, failures)._replace(failures=failures)
     except ValueError as error:
         reason = next(iter(failures.values()), None)
         raise ValueError(f"{error}; the first failed with {reason}" if reason else str(error)) from None
@@ -69,29 +73,38 @@ def run_study(
 
 def read_study(recipe: Recipe, root: Path) -> Study:
     """What is finished of the study under ``root``."""
-    return _study(recipe, lambda configs: read_all(configs, root), lambda _: True)
+    store = root / "store.sqlite"
+    failures = Store(store).failures() if store.exists() else {}
+    return _study(recipe, lambda configs: read_all(configs, root), lambda _: True, failures)
 
 
-def _study(recipe: Recipe, finish: Finish, only: Callable[[RunConfig], bool]) -> Study:
+def _study(recipe: Recipe, finish: Finish, only: Callable[[RunConfig], bool], failures: Mapping[str, str]) -> Study:
     data = load_data(recipe.dataset)
     tuned: dict[str, list[Run]] = {}
 
-    def learning_rate(loss: Part) -> float:
+    def learning_rate(loss: Part) -> float | None:
         rule = recipe.learning_rate
         if not isinstance(rule, LearningRate):
             return rule
         wanted = tuning_runs(recipe, data, loss=loss)
-        tuned[loss.label] = finish(wanted)
-        if len(tuned[loss.label]) < len(wanted):
-            raise ValueError(f"the runs that choose the learning rate by {loss.name} are not all finished")
-        return choose_learning_rate(tuned[loss.label])
+        done = finish(wanted)
+        failed = {run.learning_rate for run in wanted if run.run_id in failures}
+        able = [run for run in done if run.config.learning_rate not in failed]
+        if not able or len(done) + sum(run.run_id in failures for run in wanted) < len(wanted):
+            return None
+        tuned[loss.label] = able
+        return choose_learning_rate(able)
 
     def runs(learning_rates: dict[str, float]) -> list[Run]:
         return finish([run for run in study_runs(recipe, data, learning_rates=learning_rates) if only(run)])
 
     shared = learning_rate(chooser(recipe))
+    if shared is None:
+        raise ValueError(f"the runs that choose the learning rate by {chooser(recipe).name} are not all finished")
     result = runs({loss.label: shared for loss in recipe.losses})
     own: list[Run] = []
     if isinstance(recipe.learning_rate, LearningRate) and recipe.learning_rate.each_loss:
-        own = runs({loss.label: learning_rate(loss) for loss in recipe.losses})
+        chosen = {loss.label: learning_rate(loss) for loss in recipe.losses}
+        rates = {label: rate for label, rate in chosen.items() if rate is not None}
+        own = runs(rates) if len(rates) == len(chosen) else []
     return Study(result, own, tuned, {})

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from labelnoise.losses import GCELoss, gce_loss
 from labelnoise.losses.theory import gce_sum_bounds, sum_over_labels
-from labelnoise.reports.tables import loss_names, summarise
+from labelnoise.reports.tables import loss_names, noise_names, summarise
 from labelnoise.runs import Run
 from labelnoise.training import EpochMetrics
 
@@ -134,12 +134,14 @@ def accuracy_bars(runs: Sequence[Run], epoch: Literal["best", "last"]) -> str:
 
 def noise_rates(runs: Sequence[Run]) -> list[tuple[str, float]]:
     """The noise models and rates of ``runs``, in their order."""
-    return list(dict.fromkeys((run.config.noise.name, run.config.rate) for run in runs))
+    noises = noise_names(runs)
+    return list(dict.fromkeys((noises[run.config.noise.label], run.config.rate) for run in runs))
 
 
 def at(runs: Sequence[Run], noise: str, rate: float) -> list[Run]:
     """Those of ``runs`` with one noise model and rate."""
-    return [run for run in runs if (run.config.noise.name, run.config.rate) == (noise, rate)]
+    noises = noise_names(runs)
+    return [run for run in runs if (noises[run.config.noise.label], run.config.rate) == (noise, rate)]
 
 
 def _each_loss(runs: Sequence[Run], noise: str, rate: float) -> Iterator[tuple[str, str, list[Run]]]:

@@ -29,8 +29,11 @@ class Suspect(NamedTuple):
 
 
 def suspects(run: Run, data: Dataset, *, count: int) -> list[Suspect]:
-    """The ``count`` most suspicious training samples of ``run``, the most suspicious first; none without a record."""
-    if run.samples is None:
+    """The ``count`` most suspicious training samples of ``run``, the most suspicious first.
+
+    None without a record, and none of open-set noise, whose inputs are not those of ``data``.
+    """
+    if run.samples is None or run.config.noise.name == "open_set":
         return []
     record = run.samples.record
     ranked = audit_record(record).suspicion.argsort(descending=True, stable=True)[:count]

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from labelnoise.reports.references import bibtex
-from labelnoise.reports.sections import Findings, Section, Table
-from labelnoise.runs import machine
+from labelnoise.reports.sections import Findings, Section, Table, machines
 
 
 def study_markdown(findings: Findings, sections: Sequence[Section]) -> tuple[str, dict[str, str]]:
@@ -14,7 +13,7 @@ def study_markdown(findings: Findings, sections: Sequence[Section]) -> tuple[str
         f"{config.dataset.label}, {config.model.label}, {config.epochs} epochs, batch {config.batch_size}, learning "
         f"rate {config.learning_rate} ({config.schedule.label}), momentum {config.momentum}, weight decay "
         f"{config.weight_decay}, {config.precision}{', compiled' * config.compiled}. Made with `{findings.command}` on "
-        f"{machine(environment)}, Python {environment['python']}, labelnoise {environment['labelnoise']} "
+        f"{machines(findings.runs)}, Python {environment['python']}, labelnoise {environment['labelnoise']} "
         f"({environment['commit']}), torch {environment['torch']}."
     )
     parts = [

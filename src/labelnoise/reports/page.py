@@ -7,8 +7,7 @@ from labelnoise.reports import figures
 from labelnoise.reports._template import render
 from labelnoise.reports.gallery import suspects
 from labelnoise.reports.references import bibtex
-from labelnoise.reports.sections import Findings, Section
-from labelnoise.runs import machine
+from labelnoise.reports.sections import Findings, Section, machines
 
 _GALLERY = 40
 
@@ -25,7 +24,7 @@ def study_page(findings: Findings, sections: Sequence[Section], data: Dataset) -
         command=findings.command,
         config=runs[0].config,
         environment=runs[0].environment,
-        machine=machine(runs[0].environment),
+        machine=machines(runs),
         versions=sorted({run.environment["labelnoise"] for run in runs}),
         seeds=len({run.config.seed for run in runs}),
         notes=[paragraph for paragraph in findings.notes.split("\n\n") if paragraph],

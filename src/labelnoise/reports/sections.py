@@ -7,7 +7,7 @@ from typing import NamedTuple
 from labelnoise.reports import figures
 from labelnoise.reports.published import beside_published
 from labelnoise.reports.tables import Spread, Summary, loss_names, passing_epochs, spread, summarise
-from labelnoise.runs import Run
+from labelnoise.runs import Run, machine
 
 
 class Table(NamedTuple):
@@ -57,6 +57,11 @@ def study_sections(findings: Findings) -> list[Section]:
     ]
 
 
+def machines(runs: Sequence[Run]) -> str:
+    """What they were run on, all of it."""
+    return " and ".join(dict.fromkeys(machine(run.environment) for run in runs))
+
+
 def _results(runs: Sequence[Run]) -> Section:
     bars = {f"accuracy-{epoch}-epoch": figures.accuracy_bars(runs, epoch) for epoch in ("best", "last")}
     seeds = " to ".join(str(count) for count in sorted({row.seeds for row in summarise(runs)}))
@@ -76,8 +81,11 @@ def _own(own_runs: Sequence[Run], chosen_by: dict[str, dict[float, float]]) -> l
         text = "The same runs, but for the learning rate, which each loss's own noisy validation chose."
         sections.append(Section("Every loss with its own learning rate", text, _accuracies(own_runs)))
     if chosen_by:
-        rates = list(next(iter(chosen_by.values())))
-        rows = [[loss, *(f"{100 * values[rate]:.2f}" for rate in rates)] for loss, values in chosen_by.items()]
+        rates = sorted({rate for values in chosen_by.values() for rate in values})
+        rows = [
+            [loss, *(f"{100 * values[rate]:.2f}" if rate in values else "failed" for rate in rates)]
+            for loss, values in chosen_by.items()
+        ]
         table = Table(["loss", *map(str, rates)], rows)
         text = "Noisy validation accuracy at its best epoch by learning rate, percent; the test set has no part in it."
         sections.append(Section("How the learning rate was chosen", text, table))
@@ -155,7 +163,10 @@ def _speed(runs: Sequence[Run], own_runs: Sequence[Run]) -> list[Section]:
 def _curves(runs: Sequence[Run]) -> list[Section]:
     def each(kind: str) -> dict[str, str]:
         draw = {"accuracy": figures.accuracy_by_epoch, "loss": figures.loss_by_epoch, "belief": figures.belief_by_epoch}
-        return {f"{kind}-{noise}-{rate}": draw[kind](runs, noise, rate) for noise, rate in figures.noise_rates(runs)}
+        return {
+            f"{kind}-{noise.replace(' ', '-')}-{rate}": draw[kind](runs, noise, rate)
+            for noise, rate in figures.noise_rates(runs)
+        }
 
     return [
         Section(
@@ -183,9 +194,11 @@ def _curves(runs: Sequence[Run]) -> list[Section]:
 
 def _pruning(runs: Sequence[Run]) -> list[Section]:
     pruned = [run for run in runs if "pruning" in run.metrics]
+    names = loss_names(pruned)
     rows: list[list[str]] = []
     for row in summarise(pruned):
-        scores = [run.metrics["pruning"] for run in figures.at(pruned, row.noise, row.rate)]
+        alike = figures.at(pruned, row.noise, row.rate)
+        scores = [run.metrics["pruning"] for run in alike if names[run.config.loss.label] == row.loss]
         values = (spread([score[name] for score in scores]).percent() for name in ("precision", "recall"))
         rows.append([*_key(row), *values])
     text = (

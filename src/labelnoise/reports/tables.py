@@ -88,9 +88,9 @@ def spread(values: Sequence[float]) -> Spread:
 def summarise(runs: Sequence[Run]) -> list[Summary]:
     """A row for each noise, rate and loss, in the order in which the runs name them."""
     groups: dict[tuple[str, float, str], list[Run]] = {}
-    names = loss_names(runs)
+    names, noises = loss_names(runs), noise_names(runs)
     for run in runs:
-        key = (run.config.noise.name, run.config.rate, names[run.config.loss.label])
+        key = (noises[run.config.noise.label], run.config.rate, names[run.config.loss.label])
         groups.setdefault(key, []).append(run)
     return [
         Summary(
@@ -115,14 +115,19 @@ def loss_names(runs: Sequence[Run]) -> dict[str, str]:
     return short_names(run.config.loss for run in runs)
 
 
+def noise_names(runs: Sequence[Run]) -> dict[str, str]:
+    """What tables call each noise model, by its label."""
+    return short_names(run.config.noise for run in runs)
+
+
 def results_csv(runs: Sequence[Run]) -> str:
     """One row a run, sorted, without anything that a second run of the same would change."""
-    names = loss_names(runs)
+    names, noises = loss_names(runs), noise_names(runs)
     rows = [
         (
             run.config.run_id,
             run.config.dataset.name,
-            run.config.noise.name,
+            noises[run.config.noise.label],
             run.config.rate,
             names[run.config.loss.label],
             run.config.seed,

@@ -21,6 +21,7 @@ from labelnoise.runs.config import RunConfig
 
 _HEARTBEAT_SECONDS = 10.0
 _SILENCE_SECONDS = 60.0  # after which an owner on another host is taken for dead
+_CLOCK_SECONDS = 5  # that a start seems to move when the clock is set
 _SMALLEST_STACK = 8  # worth taking: a stack of half as many takes hardly less time
 _LARGEST_STACK = 32  # as many copies of the data are in memory
 
@@ -124,11 +125,11 @@ class Store:
 
         def beat() -> None:
             while not stop.wait(_HEARTBEAT_SECONDS):
-                with self._transaction() as database:
+                # What cannot be told now, as on a full disk, is told with the next beat.
+                with contextlib.suppress(sqlite3.Error), self._transaction() as database:
                     database.execute(
-                        "update runs set heartbeat = ? "
-                        "where state = 'running' and host = ? and pid = ? and started = ?",
-                        (time.time(), *_this_process()),
+                        "update runs set heartbeat = ? where state = 'running' and host = ? and pid = ?",
+                        (time.time(), *_this_process()[:2]),
                     )
 
         thread = threading.Thread(target=beat, daemon=True)
@@ -159,6 +160,7 @@ def _is_dead(host: str, pid: int, started: float, heartbeat: float) -> bool:
     if host != socket.gethostname():
         return time.time() - heartbeat > _SILENCE_SECONDS
     try:
-        return psutil.Process(pid).create_time() != started  # else another process has got the same number
+        # Else another process has got the same number; the start moves with the clock, when that is set.
+        return abs(psutil.Process(pid).create_time() - started) > _CLOCK_SECONDS
     except psutil.NoSuchProcess:
         return True

@@ -11,6 +11,7 @@ from labelnoise import _files, _registry
 from labelnoise.experiments import (
     Recipe,
     Study,
+    check_selection,
     load_data,
     load_recipe,
     mean_validation_accuracy,
@@ -28,7 +29,7 @@ from labelnoise.reports import (
     summarise,
     to_csv,
 )
-from labelnoise.runs import Counts, RunConfig, Store
+from labelnoise.runs import Counts, RunConfig, Store, short_names
 
 _SELECTABLE: dict[str, Callable[[RunConfig, str], bool]] = {
     "loss": lambda run, name: run.loss.name == name,
@@ -36,6 +37,7 @@ _SELECTABLE: dict[str, Callable[[RunConfig, str], bool]] = {
     "rate": lambda run, rate: run.rate == float(rate),
     "seed": lambda run, seed: run.seed == int(seed),
 }
+_NUMBERS: dict[str, Callable[[str], float]] = {"rate": float, "seed": int}
 
 
 def run(
@@ -63,7 +65,7 @@ def run(
         ChildProcessError: a worker was killed, or some runs failed.
     """
     parsed, selected, out = load_recipe(recipe, changes, device=device), _selection(only), Path(out)
-    load_data(parsed.dataset)  # without data there is nothing to begin
+    check_selection(parsed, selected)  # which reads the data: without, there is nothing to begin
     check_writable(out)
     known, settings = out / "recipe.json", parsed.model_dump_json(indent=2)
     # Read and written again: a setting that is newer than the file is at its default then.
@@ -74,7 +76,8 @@ def run(
     write(out / "command.txt", f"labelnoise study run {recipe} --out {out.name}{changed}\n")
     with study_progress() as show:
         study = run_study(parsed, out, workers=workers, on_progress=show, only=selected, device=device)
-    return write_results(parsed, study, out, command=(out / "command.txt").read_text().strip())
+    everything = read(out)._replace(failures=study.failures)  # runs that were not selected now stay in the tables
+    return write_results(parsed, everything, out, command=(out / "command.txt").read_text().strip())
 
 
 def status(out: Path | str) -> Counts:
@@ -110,7 +113,8 @@ def write_results(recipe: Recipe, study: Study, out: Path, *, command: str) -> l
         raise ValueError(failed if study.failures else f"no run of the study in {out} is finished")
     everything = {run.config.run_id: run for runs in study.tuned.values() for run in runs}
     everything |= {run.config.run_id: run for run in [*study.runs, *study.own_runs]}
-    chosen_by = {loss.partition("(")[0]: mean_validation_accuracy(runs) for loss, runs in study.tuned.items()}
+    names = short_names([*recipe.losses, *(run.config.loss for runs in study.tuned.values() for run in runs)])
+    chosen_by = {names[loss]: mean_validation_accuracy(runs) for loss, runs in study.tuned.items()}
     rates = [(loss, *row) for loss, accuracies in chosen_by.items() for row in accuracies.items()]
     write(out / "learning_rate.csv", to_csv(("loss", "learning_rate", "validation_accuracy_best"), rates))
     write(out / "results.csv", results_csv(study.runs))
@@ -159,5 +163,10 @@ def _selection(only: str) -> Callable[[RunConfig], bool]:
     for clause in filter(None, only.split(",")):
         name, _, value = clause.partition("=")
         _registry.check_name("selection", name, _SELECTABLE)
+        if name in _NUMBERS:
+            try:
+                _NUMBERS[name](value)
+            except ValueError:
+                raise ValueError(f"only must have a number as {name}, got {value!r}") from None
         wanted.append((name, value))
     return lambda run: all(_SELECTABLE[name](run, value) for name, value in wanted)

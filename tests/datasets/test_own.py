@@ -49,6 +49,21 @@ class TestTables:
         assert data.ids == tuple(f"n{row}" for row in range(15))
         assert read_own(table, Columns(label="label", numeric=("age",))).inputs.column_names == ["text", "age", "name"]
 
+    def test_an_ignored_column_may_be_there_twice(self, tmp_path):
+        path = tmp_path / "data.csv"
+        path.write_text("age,x,x,label\n" + "".join(f"{row},1,2,{'ab'[row % 2]}\n" for row in range(15)))
+        assert read_own(path, Columns(label="label", ignore=("x",))).inputs.column_names == ["age"]
+        with pytest.raises(ValueError, match="must have one column x, got 2"):
+            read_own(path, Columns(label="label"))
+
+    def test_what_pandas_adds_is_no_feature_and_what_pyarrow_cannot_take_is_read(self, tmp_path):
+        columns = {"age": range(15), "city": pa.array(["Rom", "Bonn", "Ulm"] * 5, pa.string_view())}
+        table = pa.table({**columns, "label": LABELS, "__index_level_0__": range(15)})
+        pq.write_table(table, tmp_path / "data.parquet")
+        inputs = read_own(tmp_path / "data.parquet", Columns(label="label")).inputs
+        assert inputs.column_names == ["age", "city"]
+        assert inputs.take(pa.array([2, 1]))["city"].to_pylist() == ["Ulm", "Bonn"]
+
     def test_all_formats_give_the_same(self, tmp_path):
         rows = [{"age": row, "label": label} for row, label in enumerate(LABELS)]
         write_csv(tmp_path / "data.csv", age=range(15), label=LABELS)

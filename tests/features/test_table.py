@@ -276,3 +276,11 @@ class TestTable:
             features.transform(twice)
         with pytest.raises(ValueError, match=r"table must have one column age, got 2"):
             TableFeatures().fit(twice)
+
+
+def test_numbers_that_are_written_otherwise_are_refused_and_unknown_ones_are_the_mean():
+    features = TableFeatures().fit(pa.table({"x": [1.0, 2.0, 3.0]}))
+    with pytest.raises(ValueError, match="column x must hold numbers, got '1,5'"):
+        features.transform(pa.table({"x": ["1,5", "2,5"]}))
+    assert features.transform(pa.table({"x": ["unknown", "3"]}))[0].item() == 0
+    assert features.transform(pa.table({"x": ["unknown"]})).item() == 0

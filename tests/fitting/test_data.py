@@ -79,6 +79,14 @@ def test_a_test_set_comes_along_and_changes_nothing_else(tmp_path):
     assert torch.equal(alone.training.inputs, tested.training.inputs)
 
 
+def test_a_test_set_needs_no_column_that_is_no_feature(tmp_path):
+    rows = [(row, row % 7, f"n{row}", CLASSES[row % 2]) for row in range(60)]
+    data = write_csv(tmp_path / "data.csv", ("x", "comment", "name", "label"), rows)
+    test = write_csv(tmp_path / "test.csv", ("x", "label"), [(row[0], row[3]) for row in rows[:10]])
+    columns = Columns(label="label", ignore=("comment",), id="name")
+    assert prepare(Request(data, columns, test=test)).test.inputs.shape == (10, 1)
+
+
 def test_checked_rows_of_another_file_are_validation(tmp_path):
     data, other = texts(tmp_path), texts(tmp_path, 30, name="checked.csv", wrong=0)
     told = []

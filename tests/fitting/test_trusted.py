@@ -13,6 +13,10 @@ def test_decided_rows_have_their_label_and_undecided_ones_are_left_out(tmp_path)
     assert decisions(tmp_path, text) == {3: "dog", 7: "=cat"}
 
 
+def test_names_of_columns_may_be_quoted(tmp_path):
+    assert decisions(tmp_path, '"index","decision","label"\n"3","accept","dog"\n') == {3: "dog"}
+
+
 def test_a_file_that_holds_no_decisions_is_data(tmp_path):
     assert decisions(tmp_path, "index,label\n3,dog\n") is None
     (tmp_path / "x.npz").write_bytes(b"no table")

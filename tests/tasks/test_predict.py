@@ -92,6 +92,14 @@ def test_what_does_not_fit_is_refused_and_nothing_written(fitted, tmp_path):
         predict(tmp_path, new, out=out)
 
 
+def test_the_data_are_not_replaced_by_their_predictions(fitted, tmp_path):
+    new = write_csv(tmp_path / "new.csv", ("size",), [(1,), (2,)])
+    before = new.read_bytes()
+    with pytest.raises(ValueError, match="out must be another file than the data"):
+        predict(fitted, new, out=tmp_path / "x" / ".." / "new.csv")
+    assert new.read_bytes() == before
+
+
 def test_own_code_runs_only_when_it_is_named_again(tmp_path):
     data, mine = KINDS["npz features"](tmp_path), own_code(tmp_path)
     fit(data.path, out=tmp_path / "fit", model=f"{mine}:linear", **QUICK)

@@ -53,9 +53,8 @@ class OwnData(NamedTuple):
 
 
 _NO_COLUMNS = Columns()
-_PANDAS_ROWS = (
-    "__index_level_"  # pandas' own name for row numbers it keeps in Parquet; in sorted data they tell the label
-)
+# What pandas calls row numbers that it keeps in Parquet; where the data were sorted once, they tell the label.
+_PANDAS_ROWS = "__index_level_"
 
 
 def read_own(

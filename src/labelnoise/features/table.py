@@ -117,7 +117,7 @@ class TableFeatures:
     Raises:
         ValueError: a column that is named twice, not there or of a type that cannot be what is asked; every column
             dropped; a table to transform that lacks a column, has dates where training had numbers or the reverse, or
-            nothing but other texts where it had numbers.
+            nothing but what is written otherwise, as 1,5, where it had numbers.
     """
 
     def __init__(self, *, numeric: Sequence[str] = (), categorical: Sequence[str] = ()) -> None:
@@ -205,8 +205,10 @@ def _numbers(table: pa.Table, name: str) -> np.ndarray:
         texts = _texts(table, name)
         values = np.array([_number(text) for text in texts.to_pylist()], dtype=np.float64)
         values[~np.isfinite(values)] = np.nan
-        if texts.null_count < len(texts) and np.isnan(values).all():
-            raise ValueError(f"column {name} must hold numbers, got {texts.drop_null()[0].as_py()[:100]!r}")
+        others = texts.drop_null()
+        # Not one of them a number, though there are digits, as in 1,5 or $3: to take the mean for all would be silent.
+        if np.isnan(values).all() and len(others) and _arrow.any(_arrow.match_substring_regex(others, r"\d")).as_py():
+            raise ValueError(f"column {name} must hold numbers, got {others[0].as_py()[:100]!r}")
         return values
     ticks = 1
     if _is_time(column.type):

@@ -13,7 +13,7 @@ def study_markdown(findings: Findings, sections: Sequence[Section]) -> tuple[str
         f"{config.dataset.label}, {config.model.label}, {config.epochs} epochs, batch {config.batch_size}, learning "
         f"rate {config.learning_rate} ({config.schedule.label}), momentum {config.momentum}, weight decay "
         f"{config.weight_decay}, {config.precision}{', compiled' * config.compiled}. Made with `{findings.command}` on "
-        f"{machines(findings.runs)}, Python {environment['python']}, labelnoise {environment['labelnoise']} "
+        f"{machines(findings)}, Python {environment['python']}, labelnoise {environment['labelnoise']} "
         f"({environment['commit']}), torch {environment['torch']}."
     )
     parts = [

@@ -24,7 +24,7 @@ def study_page(findings: Findings, sections: Sequence[Section], data: Dataset) -
         command=findings.command,
         config=runs[0].config,
         environment=runs[0].environment,
-        machine=machines(runs),
+        machine=machines(findings),
         versions=sorted({run.environment["labelnoise"] for run in runs}),
         seeds=len({run.config.seed for run in runs}),
         notes=[paragraph for paragraph in findings.notes.split("\n\n") if paragraph],

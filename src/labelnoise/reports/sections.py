@@ -57,9 +57,9 @@ def study_sections(findings: Findings) -> list[Section]:
     ]
 
 
-def machines(runs: Sequence[Run]) -> str:
-    """What they were run on, all of it."""
-    return " and ".join(dict.fromkeys(machine(run.environment) for run in runs))
+def machines(findings: Findings) -> str:
+    """What the runs of both tables were made on."""
+    return " and ".join(dict.fromkeys(machine(run.environment) for run in [*findings.runs, *findings.own_runs]))
 
 
 def _results(runs: Sequence[Run]) -> Section:

@@ -105,13 +105,24 @@ def test_whether_an_owner_is_alive(store, columns, silence, free):
     assert store.claim() == ([config] if free else [])
 
 
-def test_a_beat_that_cannot_be_written_is_not_the_last(store, monkeypatch):
+@pytest.fixture
+def silent(store, monkeypatch):
+    """A store with a run of this process, which has not been heard of since 1970."""
     monkeypatch.setattr("labelnoise.runs.store._HEARTBEAT_SECONDS", 0.01)
     (config,) = configs(1)
     store.add([config])
     store.claim()
     own(store, config, heartbeat=0.0)
-    real, tries = store._transaction, []
+    return store
+
+
+def heartbeat(store):
+    with sqlite3.connect(store.path) as database:
+        return database.execute("select heartbeat from runs").fetchone()[0]
+
+
+def test_a_beat_that_cannot_be_written_is_not_the_last(silent, monkeypatch):
+    real, tries = silent._transaction, []
 
     def failing_first():
         tries.append(1)
@@ -119,33 +130,20 @@ def test_a_beat_that_cannot_be_written_is_not_the_last(store, monkeypatch):
             raise sqlite3.OperationalError("database or disk is full")
         return real()
 
-    monkeypatch.setattr(store, "_transaction", failing_first)
-    with store.heartbeat():
-        deadline = time.time() + 10
-        while len(tries) < 3 and time.time() < deadline:
-            time.sleep(0.01)
-    with sqlite3.connect(store.path) as database:
-        ((beat,),) = database.execute("select heartbeat from runs")
-    database.close()
-    assert beat > time.time() - 60
-
-
-def test_the_heart_beats_while_the_block_runs(store, monkeypatch):
-    monkeypatch.setattr("labelnoise.runs.store._HEARTBEAT_SECONDS", 0.01)
-    (config,) = configs(1)
-    store.add([config])
-    store.claim()
-    own(store, config, heartbeat=0.0)
-
-    def heartbeat():
-        with sqlite3.connect(store.path) as database:
-            return database.execute("select heartbeat from runs").fetchone()[0]
-
-    with store.heartbeat():
+    monkeypatch.setattr(silent, "_transaction", failing_first)
+    with silent.heartbeat():
         deadline = time.monotonic() + 10
-        while heartbeat() == 0:
+        while len(tries) < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert heartbeat(silent) > time.time() - 60
+
+
+def test_the_heart_beats_while_the_block_runs(silent):
+    with silent.heartbeat():
+        deadline = time.monotonic() + 10
+        while heartbeat(silent) == 0:
             assert time.monotonic() < deadline
-    assert heartbeat() > time.time() - 60
+    assert heartbeat(silent) > time.time() - 60
 
 
 def claim_all(store, claimed):

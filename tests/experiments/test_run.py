@@ -124,19 +124,20 @@ def test_the_truth_in_a_run_is_the_noise_that_was_drawn(recipe, tmp_path):
     config = configs(recipe)[3][0]
     execute(config, tmp_path / "runs")
     (run,) = read_all([config], tmp_path)
-    record = run.samples.record
+    samples = run.samples()
+    record = samples.record
     true = torch.full((1797,), -1)
     data = datasets.load("digits").train
     true[data.index] = data.labels
-    assert torch.equal(run.samples.wrong, record.labels != true[record.index])
+    assert torch.equal(samples.wrong, record.labels != true[record.index])
     # 1,150 draws at 40 %: five standard deviations are 7 %.
-    assert run.samples.wrong.float().mean().item() == pytest.approx(0.4, abs=0.07)
+    assert samples.wrong.float().mean().item() == pytest.approx(0.4, abs=0.07)
 
 
-def test_the_learning_rate_is_that_of_the_highest_mean_and_the_smallest_of_a_tie(recipe):
+def test_the_learning_rate_is_that_of_the_highest_mean_and_the_smallest_of_a_tie(recipe, tmp_path):
     def run(rate, accuracy):
         config = configs(recipe, rate)[0][0]
-        return Run(config, {}, {"validation_accuracy_best": accuracy}, 0.0, [], [], None)
+        return Run(config, {}, {"validation_accuracy_best": accuracy}, 0.0, [], [], tmp_path)
 
     assert choose_learning_rate([run(0.1, 0.6), run(0.3, 0.9), run(0.1, 0.8), run(0.3, 0.4)]) == 0.1
     assert choose_learning_rate([run(0.3, 0.5), run(0.1, 0.5)]) == 0.1

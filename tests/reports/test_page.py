@@ -1,18 +1,40 @@
-"""Escaping; what the page holds is tested where it is made, in tests/tasks/test_demo.py."""
+"""Escaping and the gallery; what else the page holds is tested where it is made, in tests/tasks/test_demo.py."""
+
+import pytest
 
 from labelnoise import datasets
 from labelnoise.experiments import execute, load_data, load_recipe, read_all, study_runs
 from labelnoise.reports import Findings, study_page, study_sections
 
 
-def test_names_from_data_and_titles_are_escaped(tmp_path):
-    hostile = "<script>alert(1)</script>"
+@pytest.fixture
+def runs(tmp_path):
     recipe = load_recipe("digits", {"epochs": 2, "seeds": 1, "losses.3.warmup": 1, "losses.3.k": 0.01})
     rates = {loss.label: 0.01 for loss in recipe.losses}
     configs = study_runs(recipe, load_data(recipe.dataset), learning_rates=rates)
     for config in configs:
         execute(config, tmp_path / "runs")
-    runs = read_all(configs, tmp_path)
+    return read_all(configs, tmp_path)
+
+
+def page_of(runs):
+    findings = Findings("digits", "labelnoise", runs)
+    return study_page(findings, study_sections(findings), datasets.load("digits"))
+
+
+def test_the_gallery_is_of_lq_where_its_samples_were_kept(runs):
+    assert "training labels of gce at\n    40 %" in page_of(runs)
+    for run in runs:
+        if run.config.loss.name == "gce":
+            (run.path / "samples.npz").unlink()
+    assert "training labels of pruned_gce at\n    40 %" in page_of(runs)
+    for run in runs:
+        (run.path / "samples.npz").unlink(missing_ok=True)
+    assert "training labels of" not in page_of(runs)
+
+
+def test_names_from_data_and_titles_are_escaped(runs):
+    hostile = "<script>alert(1)</script>"
     data = datasets.load("digits")._replace(class_names=(hostile,) * 10)
     findings = Findings(hostile, hostile, runs, [], {hostile: {0.01: 0.5}}, hostile)
     page = study_page(findings, study_sections(findings), data)

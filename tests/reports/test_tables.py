@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 from statistics import fmean, stdev
 
 import pytest
@@ -24,7 +25,7 @@ def runs(seeds):
             1.0,
             [],
             [],
-            None,
+            Path(),
         )
         for config in configs
     ]

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from labelnoise.runs import Store
 from labelnoise.tasks import study
 
 SMALL = {
@@ -50,16 +51,34 @@ def test_a_report_of_what_is_there_is_the_same_report(out):
     assert (out / "results.csv").read_bytes() == before
 
 
-def test_status_counts_the_runs(out):
-    counts = study.status(out)
-    assert counts == (counts.done, 0, 0, 0)
+def test_status_counts_the_runs_of_the_whole_study(out):
+    found = study.read(out)
+    ids = {run.config.run_id for runs in (found.runs, found.own_runs, *found.tuned.values()) for run in runs}
+    assert study.status(out) == (len(ids), 0, 0, 0)
     done = subprocess.run(
         [sys.executable, "-m", "labelnoise", "study", "status", str(out), "--json"],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert json.loads(done.stdout) == counts._asdict()
+    assert json.loads(done.stdout) == study.status(out)._asdict()
+
+
+def test_status_of_a_clone_which_has_no_store(out, tmp_path):
+    copy = shutil.copytree(out, tmp_path / "copy", ignore=shutil.ignore_patterns("store.sqlite*"))
+    assert study.status(copy) == study.status(out)
+    assert not (copy / "store.sqlite").exists()
+
+
+def test_status_counts_what_waits_for_a_learning_rate(out, tmp_path):
+    shutil.copy(out / "recipe.json", tmp_path)
+    tuning, table = 3 * 2, 3 * 2  # losses x candidates, losses x seeds
+    assert study.status(tmp_path) == (0, 0, 0, tuning + 2 * table)
+    failed = next(run for runs in study.read(out).tuned.values() for run in runs).config
+    store = Store(tmp_path / "store.sqlite")
+    store.add([failed])
+    store.finish(failed, error="no")
+    assert study.status(tmp_path) == (0, 0, 1, tuning + 2 * table - 1)
 
 
 def test_a_study_from_before_a_setting_was_there_goes_on(tmp_path):

@@ -37,10 +37,13 @@ def run(
 
 
 @study.command()
-def status(out: Out, as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
+def status(
+    out: Out, as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False, data_dir: DataDir = None
+) -> None:
     """How far a study is."""
     from labelnoise.tasks import study as task
 
+    _set_data_dir(data_dir)
     counts = task.status(out)._asdict()
     typer.echo(json.dumps(counts) if as_json else ", ".join(f"{value} {name}" for name, value in counts.items()))
 

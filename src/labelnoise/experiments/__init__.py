@@ -5,7 +5,7 @@ from labelnoise.experiments.problem import load_data
 from labelnoise.experiments.progress import study_progress
 from labelnoise.experiments.recipe import Recipe, load_recipe, parse_recipe, recipe_names
 from labelnoise.experiments.run import execute
-from labelnoise.experiments.study import Study, check_selection, read_study, run_study
+from labelnoise.experiments.study import Counts, Study, check_selection, count_runs, read_study, run_study
 from labelnoise.experiments.sweep import (
     choose_learning_rate,
     chooser,
@@ -15,11 +15,13 @@ from labelnoise.experiments.sweep import (
 )
 
 __all__ = [
+    "Counts",
     "Recipe",
     "Study",
     "check_selection",
     "choose_learning_rate",
     "chooser",
+    "count_runs",
     "execute",
     "load_data",
     "load_recipe",

@@ -1,16 +1,27 @@
 """A whole study: choose the learning rate by noisy validation, then run everything with it."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections import Counter
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from labelnoise.experiments.local import read_all, run_all, stop_workers
-from labelnoise.experiments.problem import load_data
+from labelnoise.experiments.problem import LoadedData, load_data
 from labelnoise.experiments.recipe import LearningRate, Recipe
 from labelnoise.experiments.sweep import choose_learning_rate, chooser, study_runs, tuning_runs
-from labelnoise.runs import Part, Run, RunConfig, RunState, Store
+from labelnoise.runs import Part, Run, RunConfig, RunFolder, RunState, Store
 
 Finish = Callable[[Sequence[RunConfig]], list[Run]]
+
+
+class Counts(NamedTuple):
+    """Runs by state."""
+
+    done: int
+    running: int
+    failed: int
+    left: int
 
 
 class Study(NamedTuple):
@@ -73,12 +84,53 @@ def run_study(
 
 def read_study(recipe: Recipe, root: Path) -> Study:
     """What is finished of the study under ``root``."""
-    store = root / "store.sqlite"
-    failures = Store(store).failures() if store.exists() else {}
-    return _study(recipe, lambda configs: read_all(configs, root), lambda _: True, failures)
+    failed = [run_id for run_id, state in _states(root).items() if state == "failed"]
+    return _study(recipe, lambda configs: read_all(configs, root), lambda _: True, failed)
 
 
-def _study(recipe: Recipe, finish: Finish, only: Callable[[RunConfig], bool], failures: Mapping[str, str]) -> Study:
+def count_runs(recipe: Recipe, root: Path) -> Counts:
+    """How far the study under ``root`` is, all of it: runs that wait for their learning rate to be chosen are left too.
+
+    Some of those may turn out to be the runs that chose it, and done.
+
+    Raises:
+        ValueError: no data.
+    """
+    data, states = load_data(recipe.dataset), _states(root)
+    failed = [run_id for run_id, state in states.items() if state == "failed"]
+    runs: list[RunConfig] = []
+
+    def look(configs: Sequence[RunConfig]) -> list[Run]:
+        runs.extend(configs)
+        return read_all(configs, root)
+
+    def learning_rate(loss: Part) -> float:
+        able = _tune(recipe, data, loss, look, failed)
+        return choose_learning_rate(able) if able else math.inf
+
+    rule = recipe.learning_rate
+    shared = learning_rate(chooser(recipe)) if isinstance(rule, LearningRate) else rule
+    runs += study_runs(recipe, data, learning_rates={loss.label: shared for loss in recipe.losses})
+    if isinstance(rule, LearningRate) and rule.each_loss:
+        own = {loss.label: learning_rate(loss) for loss in recipe.losses}
+        runs += study_runs(recipe, data, learning_rates=own)
+    known = {run.run_id: run for run in runs if run.learning_rate < math.inf}
+    found = Counter(
+        "done" if RunFolder(root / "runs", run).is_finished else states.get(run_id, "left")
+        for run_id, run in known.items()
+    )
+    waiting = sum(run.learning_rate == math.inf for run in runs)
+    return Counts(found["done"], found["running"], found["failed"], found["left"] + waiting)
+
+
+def _states(root: Path) -> dict[str, str]:
+    """Of the runs that are not done, as far as the store knows; a clone of a recorded study has none."""
+    path = root / "store.sqlite"
+    states = Store(path).states() if path.exists() else []
+    return {run.run_id: state for run, state in states if state != "done"}
+
+
+def _study(recipe: Recipe, finish: Finish, only: Callable[[RunConfig], bool], failed: Container[str]) -> Study:
     data = load_data(recipe.dataset)
     tuned: dict[str, list[Run]] = {}
 
@@ -86,11 +138,8 @@ def _study(recipe: Recipe, finish: Finish, only: Callable[[RunConfig], bool], fa
         rule = recipe.learning_rate
         if not isinstance(rule, LearningRate):
             return rule
-        wanted = tuning_runs(recipe, data, loss=loss)
-        done = finish(wanted)
-        failed = {run.learning_rate for run in wanted if run.run_id in failures}
-        able = [run for run in done if run.config.learning_rate not in failed]
-        if not able or len(done) + sum(run.run_id in failures for run in wanted) < len(wanted):
+        able = _tune(recipe, data, loss, finish, failed)
+        if not able:
             return None
         tuned[loss.label] = able
         return choose_learning_rate(able)
@@ -108,3 +157,13 @@ def _study(recipe: Recipe, finish: Finish, only: Callable[[RunConfig], bool], fa
         rates = {label: rate for label, rate in chosen.items() if rate is not None}
         own = runs(rates) if len(rates) == len(chosen) else []
     return Study(result, own, tuned, {})
+
+
+def _tune(recipe: Recipe, data: LoadedData, loss: Part, finish: Finish, failed: Container[str]) -> list[Run]:
+    """The runs that choose the learning rate of ``loss``, without candidates that failed; none while any is left."""
+    wanted = tuning_runs(recipe, data, loss=loss)
+    done = finish(wanted)
+    failures = [run.learning_rate for run in wanted if run.run_id in failed]
+    if len(done) + len(failures) < len(wanted):
+        return []
+    return [run for run in done if run.config.learning_rate not in failures]

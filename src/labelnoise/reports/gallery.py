@@ -33,9 +33,10 @@ def suspects(run: Run, data: Dataset, *, count: int) -> list[Suspect]:
 
     None without a record, and none of open-set noise, whose inputs are not those of ``data``.
     """
-    if run.samples is None or run.config.noise.name == "open_set":
+    samples = run.samples()
+    if samples is None or run.config.noise.name == "open_set":
         return []
-    record = run.samples.record
+    record = samples.record
     ranked = audit_record(record).suspicion.argsort(descending=True, stable=True)[:count]
     position = {index: row for row, index in enumerate(data.train.index.tolist())}
     names: Sequence[str] = data.class_names
@@ -49,7 +50,7 @@ def suspects(run: Run, data: Dataset, *, count: int) -> list[Suspect]:
                 text=sample if is_text else "",
                 sample=index,
                 given=names[int(record.labels[row])],
-                suggested=names[int(run.samples.predicted[row])],
+                suggested=names[int(samples.predicted[row])],
                 true=names[int(data.true_labels[position[index]])],
             )
         )

@@ -15,9 +15,9 @@ _GALLERY = 40
 def study_page(findings: Findings, sections: Sequence[Section], data: Dataset) -> str:
     """The report, with pictures or texts from ``data``."""
     runs = findings.runs
-    with_samples = [run for run in runs if run.samples is not None] or runs
-    gallery = next((run for run in reversed(with_samples) if run.config.loss.name == "gce"), with_samples[-1])
-    shown = suspects(gallery, data, count=_GALLERY)
+    favourites = sorted(reversed(runs), key=lambda run: run.config.loss.name != "gce")
+    galleries = ((run, suspects(run, data, count=_GALLERY)) for run in favourites)
+    gallery, shown = next((pair for pair in galleries if pair[1]), (runs[-1], []))
     return render(
         "study.html",
         title=findings.title,

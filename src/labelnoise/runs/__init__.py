@@ -4,11 +4,10 @@ from labelnoise.runs.config import Part, RunConfig, short_names
 from labelnoise.runs.environment import environment, machine
 from labelnoise.runs.fit_folder import FitFolder
 from labelnoise.runs.folder import Belief, Run, RunFolder, Samples
-from labelnoise.runs.store import Counts, RunState, Store
+from labelnoise.runs.store import RunState, Store
 
 __all__ = [
     "Belief",
-    "Counts",
     "FitFolder",
     "Part",
     "Run",

@@ -28,6 +28,7 @@ from labelnoise.runs.environment import environment
 from labelnoise.training import EpochMetrics
 
 _FINISHED = "run.json"
+_SAMPLES = "samples.npz"
 _BELIEF = ("label_probability_right", "label_probability_wrong")
 
 
@@ -60,8 +61,18 @@ class Run(NamedTuple):
     history: list[EpochMetrics]
     belief: list[Belief]
     """A row an epoch, like the history."""
-    samples: Samples | None
-    """Absent where only the small files have been kept."""
+    path: Path
+    """Its folder."""
+
+    def samples(self) -> Samples | None:
+        """Read when asked for, as those of many runs fill the memory; ``None`` where only the small files were kept."""
+        try:
+            with np.load(self.path / _SAMPLES, allow_pickle=False) as arrays:
+                tensors = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+        except FileNotFoundError:
+            return None
+        predicted, wrong = tensors.pop("predicted"), tensors.pop("wrong")
+        return Samples(TrainingRecord(**tensors), predicted, wrong)
 
 
 class RunFolder:
@@ -100,7 +111,7 @@ class RunFolder:
         arrays = io.BytesIO()
         record = {name: value.numpy() for name, value in samples.record._asdict().items()}
         np.savez_compressed(arrays, **record, predicted=samples.predicted.numpy(), wrong=samples.wrong.numpy())
-        self._write("samples.npz", arrays.getvalue())
+        self._write(_SAMPLES, arrays.getvalue())
         for leftover in self.path.glob(".*"):  # of a process killed in the middle of a write
             leftover.unlink()
         config = self.config.model_dump(mode="json")
@@ -115,16 +126,7 @@ class RunFolder:
             rows = list(csv.DictReader(file))
         belief = [Belief(*(float(row.pop(name)) for name in _BELIEF)) for row in rows]
         history = [EpochMetrics(int(row.pop("epoch")), **{k: float(v) for k, v in row.items()}) for row in rows]
-        return Run(self.config, run["environment"], run["metrics"], run["seconds"], history, belief, self._samples())
-
-    def _samples(self) -> Samples | None:
-        try:
-            with np.load(self.path / "samples.npz", allow_pickle=False) as arrays:
-                tensors = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-        except FileNotFoundError:
-            return None
-        predicted, wrong = tensors.pop("predicted"), tensors.pop("wrong")
-        return Samples(TrainingRecord(**tensors), predicted, wrong)
+        return Run(self.config, run["environment"], run["metrics"], run["seconds"], history, belief, self.path)
 
     def _write(self, name: str, content: bytes) -> None:
         with _files.replacing(self.path / name) as file:

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Container, Generator, Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import psutil
 
@@ -31,15 +30,6 @@ create table if not exists runs (
     host text, pid integer, started real, heartbeat real
 )
 """
-
-
-class Counts(NamedTuple):
-    """Runs by state."""
-
-    done: int
-    running: int
-    failed: int
-    left: int
 
 
 RunState = tuple[RunConfig, str]
@@ -107,11 +97,6 @@ class Store:
             (RunConfig.model_validate_json(config), "left" if state == "running" and _is_dead(*owner) else state)
             for config, state, *owner in rows
         ]
-
-    def counts(self) -> Counts:
-        """How far the study is."""
-        states = [state for _, state in self.states()]
-        return Counts(**{state: states.count(state) for state in Counts._fields})
 
     def failures(self) -> dict[str, str]:
         """Error by run id."""

@@ -9,9 +9,11 @@ from typing import Any
 
 from labelnoise import _files, _registry
 from labelnoise.experiments import (
+    Counts,
     Recipe,
     Study,
     check_selection,
+    count_runs,
     load_data,
     load_recipe,
     mean_validation_accuracy,
@@ -29,7 +31,7 @@ from labelnoise.reports import (
     summarise,
     to_csv,
 )
-from labelnoise.runs import Counts, RunConfig, Store, short_names
+from labelnoise.runs import RunConfig, short_names
 
 _SELECTABLE: dict[str, Callable[[RunConfig, str], bool]] = {
     "loss": lambda run, name: run.loss.name == name,
@@ -82,8 +84,7 @@ def run(
 
 def status(out: Path | str) -> Counts:
     """How many runs of the study in ``out`` are done, running, failed and left."""
-    _read_recipe(Path(out))
-    return Store(Path(out) / "store.sqlite").counts()
+    return count_runs(_read_recipe(Path(out)), Path(out))
 
 
 def read(out: Path | str) -> Study:

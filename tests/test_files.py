@@ -1,3 +1,6 @@
+import errno
+import os
+
 import pytest
 
 from labelnoise import _files
@@ -26,3 +29,14 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
         interrupted()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_names_the_file(tmp_path):
+    path = tmp_path / "file"
+
+    def full():
+        with _files.replacing(path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match=f"No space left on device: '{path}'"):
+        full()

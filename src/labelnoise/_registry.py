@@ -3,7 +3,7 @@
 import difflib
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -28,21 +28,37 @@ def build(kind: str, registry: Mapping[str, Callable[..., T]], name: str, settin
 
 
 def resolve(
-    kind: str, registry: Mapping[str, Callable[..., Any]], name: str, settings: Mapping[str, Any]
+    kind: str,
+    registry: Mapping[str, Callable[..., Any]],
+    name: str,
+    settings: Mapping[str, Any],
+    *,
+    supplied: Container[str] = (),
 ) -> dict[str, Any]:
     """``settings`` with the defaults of what they leave out, checked by name: a default may change, a result may not.
 
+    ``supplied`` are parameters that the caller fills in: nobody sets them, and nobody has to.
+
     >>> def power(base, exponent=2): ...
-    >>> resolve("function", {"power": power}, "power", {})
+    >>> resolve("function", {"power": power}, "power", {}, supplied=["base"])
     {'exponent': 2}
+    >>> resolve("function", {"power": power}, "power", {})
+    Traceback (most recent call last):
+    ValueError: function power needs a setting 'base'
     """
     check_name(kind, name, registry)
-    parameters = inspect.signature(registry[name]).parameters
+    parameters = {
+        setting: parameter.default
+        for setting, parameter in inspect.signature(registry[name]).parameters.items()
+        if setting not in supplied
+    }
     for setting in settings:
         check_name(f"setting of {name}", setting, parameters)
-    defaults = {setting: parameter.default for setting, parameter in parameters.items()}
+    for setting, default in parameters.items():
+        if default is inspect.Parameter.empty and setting not in settings:
+            raise ValueError(f"{kind} {name} needs a setting {setting!r}")
     plain = {
-        setting: value for setting, value in defaults.items() if isinstance(value, bool | int | float | str | tuple)
+        setting: value for setting, value in parameters.items() if isinstance(value, bool | int | float | str | tuple)
     }
     return {**plain, **settings}
 

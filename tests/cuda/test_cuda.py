@@ -87,7 +87,7 @@ def test_every_loss_of_the_demo_trains_to_the_end(changes, tmp_path):
     shorter = {"epochs": 12, "seeds": 1, "noises.0.rates": [0.2], "losses.3.warmup": 9}
     recipe = load_recipe("digits", shorter | changes)
     rates = {loss.label: 0.03 for loss in recipe.losses}
-    configs = study_runs(recipe, load_data(recipe.dataset), learning_rates=rates)
+    configs = study_runs(recipe, load_data(recipe.datasets[0]), learning_rates=rates)
     for config in configs:
         execute(config, tmp_path / "runs", device="cuda")
     runs = read_all(configs, tmp_path)

@@ -27,12 +27,12 @@ SMALL = {
 def configs(**changes):
     recipe = load_recipe("digits", SMALL | changes)
     rates = {loss.label: 0.01 for loss in recipe.losses}
-    return study_runs(recipe, load_data(recipe.dataset), learning_rates=rates)
+    return study_runs(recipe, load_data(recipe.datasets[0]), learning_rates=rates)
 
 
 def test_every_run_is_done_and_progress_is_told(tmp_path):
     seen = []
-    assert run_all(configs(), tmp_path, workers=2, on_progress=seen.append) == {}
+    assert run_all(configs(), tmp_path, workers=2, on_progress=seen.append) == []
     assert [state for _, state in seen[-1]] == ["done"] * 8
     assert len(read_all(configs(), tmp_path)) == 8
 
@@ -41,8 +41,9 @@ def test_a_run_that_fails_is_recorded_and_stops_no_other(tmp_path):
     good = configs()
     bad = good[0].model_copy(update={"dataset_checksum": "0" * 64})
     failures = run_all([bad, *good], tmp_path, workers=1, on_progress=lambda _: None)
-    assert failures.keys() == {bad.run_id}
-    assert "has checksum" in failures[bad.run_id]
+    ((failed, error),) = failures
+    assert failed.run_id == bad.run_id
+    assert "has checksum" in error
     assert len(read_all(good, tmp_path)) == 8
     assert not RunFolder(tmp_path / "runs", bad).path.exists()
 
@@ -60,7 +61,7 @@ def test_what_another_driver_is_at_is_waited_for(tmp_path):
 
     thread = threading.Thread(target=other)
     thread.start()
-    assert run_all(wanted, tmp_path, workers=1, on_progress=lambda _: None) == {}
+    assert run_all(wanted, tmp_path, workers=1, on_progress=lambda _: None) == []
     assert len(read_all(wanted, tmp_path)) == 2
     thread.join()
 
@@ -95,7 +96,10 @@ def test_a_full_disk_is_an_error_of_the_run_that_met_it(tmp_path, monkeypatch):
     Store(tmp_path / "store.sqlite").add(configs()[:2])
     local._work(tmp_path, os.getpid(), "cpu", 1)
     failures = Store(tmp_path / "store.sqlite").failures()
-    assert list(failures.values()) == ["OSError: [Errno 28] No space left on device"] * 2
+    assert len(failures) == 2
+    for config, error in failures:
+        folder = tmp_path / "runs" / config.run_id
+        assert error.startswith(f"OSError: [Errno 28] No space left on device: '{folder}{os.sep}")
     assert not list(tmp_path.rglob("*.pt"))
 
 
@@ -128,11 +132,11 @@ def test_whoever_is_killed_the_work_is_finished_to_the_same_bits_and_nobody_live
 
     # Finish with the epochs that are left, in one worker; compare one of the runs that were cut off.
     cut = next(config for config in configs(epochs=100) if RunFolder(tmp_path / "runs", config).checkpoint.exists())
-    assert run_all([cut], tmp_path / "undisturbed", workers=1, on_progress=lambda _: None) == {}
+    assert run_all([cut], tmp_path / "undisturbed", workers=1, on_progress=lambda _: None) == []
     with_rest_removed = tmp_path / "resumed"
     (with_rest_removed / "runs").mkdir(parents=True)
     (tmp_path / "runs" / cut.run_id).rename(with_rest_removed / "runs" / cut.run_id)
-    assert run_all([cut], with_rest_removed, workers=1, on_progress=lambda _: None) == {}
+    assert run_all([cut], with_rest_removed, workers=1, on_progress=lambda _: None) == []
     (first,), (second,) = read_all([cut], tmp_path / "undisturbed"), read_all([cut], with_rest_removed)
     assert first.history == second.history
     assert first.metrics == second.metrics
@@ -144,8 +148,9 @@ def test_a_run_that_fails_in_a_stack_is_recorded_and_stops_no_other(tmp_path):
     bad = good[0].model_copy(update={"loss": Part(name="pruned_gce", warmup=3)})  # of three epochs
     explosive = good[0].model_copy(update={"rate": 0.3, "loss": Part(name="gce", q=0.0, label_smoothing=0.5)})
     failures = run_all([bad, explosive, *good], tmp_path, workers=1, on_progress=lambda _: None)
-    assert failures.keys() == {bad.run_id}
-    assert "warmup must lie below epochs 3" in failures[bad.run_id]
+    ((failed, error),) = failures
+    assert failed.run_id == bad.run_id
+    assert "warmup must lie below epochs 3" in error
     assert len(read_all([explosive, *good], tmp_path)) == 9
 
 
@@ -184,8 +189,8 @@ def test_a_stack_whose_worker_was_killed_is_finished_to_the_same_bits(tmp_path):
     worker.wait()
     assert not read_all(runs, cut)
     for root in (cut, undisturbed):
-        assert run_all(runs, root, workers=1, on_progress=lambda _: None) == {}
-        assert run_all(runs, root, workers=1, on_progress=lambda _: None) == {}  # with nothing left to do
+        assert run_all(runs, root, workers=1, on_progress=lambda _: None) == []
+        assert run_all(runs, root, workers=1, on_progress=lambda _: None) == []  # with nothing left to do
     for first, second in zip(read_all(runs, cut), read_all(runs, undisturbed), strict=True):
         assert first.history == second.history
         assert first.metrics == second.metrics

@@ -33,7 +33,7 @@ def test_changes_reach_into_tables_and_lists():
 def test_auto_precision_is_settled_before_a_run_has_an_identity(monkeypatch, gains, resolved):
     monkeypatch.setattr(fabric, "_gains_by_bfloat16", lambda device: gains and device == "cuda")
 
-    data = load_data(load_recipe("digits").dataset)
+    data = load_data(load_recipe("digits").datasets[0])
 
     def ids(precision):
         recipe = load_recipe("digits", {"precision": precision}, device="cuda")
@@ -59,7 +59,14 @@ def test_packaged_recipes_give_the_same_runs_on_every_machine(monkeypatch, name)
         ("epochs = 80", "epochs = 'many'", "recipe setting epochs: .*valid integer.* got 'many'"),
         ("epochs = 80", "epochs = -80", "recipe setting epochs: .*greater than or equal to 1, got -80"),
         ("rates = [0.2, 0.4]", "rates = [0.2, 1.4]", "setting noises.0.rates.1: .*less than or equal to 1, got 1.4"),
-        ("at_rate = 0.4", "", "recipe setting learning_rate.*at_rate: Field required"),
+        ("at_rate = 0.4", "", "learning_rate needs a setting 'at_rate', as the first noise model is symmetric"),
+        ('chosen_by = "cce"', "", "recipe setting learning_rate.chosen_by: Field required"),
+        ("candidates =", "candidate =", "unknown setting of learning_rate 'candidate'; did you mean 'candidates'"),
+        (
+            "learning_rate]\ncandidates = [0.01",
+            "learning_rate]\ncandidates = [0",
+            "learning_rate.candidates.0: .*than 0",
+        ),
         ("epochs = 80", "epochs = ", "recipe is not TOML: .*line"),
         ('"mae"', '"maee"', "unknown loss 'maee'; did you mean 'mae'"),
         ("warmup = 60", "warmpu = 60", "unknown setting of pruned_gce 'warmpu'; did you mean 'warmup'"),
@@ -86,6 +93,21 @@ def test_mistakes_are_named_in_one_line(old, new, message):
         ("no/such.toml", {}, "recipe no/such.toml cannot be read: No such file"),
         ("digits", {"losses.9.q": 1.0}, "the recipe has no setting 'losses.9.q'"),
         ("digits", {"epoch": 1}, "unknown setting 'epoch'; did you mean 'epochs'"),
+        ("digits", {"model.hidden": "abc"}, "setting hidden of mlp: .* got 'abc'"),
+        ("digits", {"model.hidden": [2.5]}, r"setting hidden of mlp: .*valid integer, got \[2.5\]"),
+        ("digits", {"model.num_classes": 3}, "unknown setting of mlp 'num_classes'"),
+        ("digits", {"schedule.milestones": 40}, "setting milestones of multi_step: .* got 40"),
+        ("digits", {"losses.2.q": "high"}, "setting q of gce: .*valid number, got 'high'"),
+        ("digits", {"losses.0.weight": 3}, "setting weight of cce: Input should be null, got 3"),
+        ("digits", {"losses.0": {"name": "forward"}}, "loss forward needs a setting 'transition'"),
+        (
+            "digits",
+            {"losses.0": {"name": "forward", "transition": "treu"}},
+            "transition must be 'true' or 'est.* 'treu'",
+        ),
+        ("digits", {"datasets": []}, "recipe setting datasets: .*at least 1 item"),
+        ("digits", {"dataset": {"name": "digits"}}, "unknown setting 'dataset'; did you mean 'datasets'"),
+        ("digits", {"datasets.0": "digits"}, "recipe setting datasets.0: .*dict.*, got 'digits'"),
     ],
 )
 def test_what_is_not_there_is_named(name, changes, message):

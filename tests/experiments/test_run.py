@@ -19,6 +19,7 @@ from labelnoise.runs import Part, Run
 
 run_module = importlib.import_module("labelnoise.experiments.run")
 stack_module = importlib.import_module("labelnoise.experiments.stack")
+data_module = importlib.import_module("labelnoise.experiments.data")
 problem_module = importlib.import_module("labelnoise.experiments.problem")
 
 
@@ -30,7 +31,7 @@ def recipe():
 def configs(recipe, learning_rate=0.01):
     """The runs of the recipe, seed by seed."""
     rates = {loss.label: learning_rate for loss in recipe.losses}
-    runs = study_runs(recipe, load_data(recipe.dataset), learning_rates=rates)
+    runs = study_runs(recipe, load_data(recipe.datasets[0]), learning_rates=rates)
     return [[run for run in runs if run.seed == seed] for seed in range(recipe.seeds)]
 
 
@@ -94,15 +95,15 @@ def test_a_poisoned_test_set_changes_no_choice(recipe, tmp_path, monkeypatch):
     wrong = digits._replace(test=digits.test._replace(labels=(digits.test.labels + 1) % 10))
     chosen = []
     for name, data in {"right": digits, "poisoned": wrong}.items():
-        monkeypatch.setattr(problem_module.datasets, "load", lambda *_, data=data, **__: data)
-        problem_module._load_data.cache_clear()
-        tuning = tuning_runs(recipe, load_data(recipe.dataset), loss=chooser(recipe))
+        monkeypatch.setattr(data_module.datasets, "load", lambda *_, data=data, **__: data)
+        data_module._load_data.cache_clear()
+        tuning = tuning_runs(recipe, load_data(recipe.datasets[0]), loss=chooser(recipe))
         for config in tuning:
             execute(config, tmp_path / name / "runs")
         runs = read_all(tuning, tmp_path / name)
         weights = [(tmp_path / name / "runs" / c.run_id / "weights.safetensors").read_bytes() for c in tuning]
         chosen.append((choose_learning_rate(runs), [run.metrics["best_epoch"] for run in runs], weights))
-    problem_module._load_data.cache_clear()
+    data_module._load_data.cache_clear()
     assert chosen[0] == chosen[1]
 
 

@@ -34,6 +34,7 @@ def test_lenet_refuses_what_is_no_image(shape):
     [
         ("lenett", {}, "unknown model 'lenett'; did you mean 'lenet'"),
         ("mlp", {"hiden": [3]}, "unknown setting of mlp 'hiden'; did you mean 'hidden'"),
+        ("mlp", {"hidden": [8, 0]}, r"hidden must hold widths of at least 1, got \[8, 0\]"),
     ],
 )
 def test_typos_are_named(name, settings, message):

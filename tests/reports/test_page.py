@@ -11,7 +11,7 @@ from labelnoise.reports import Findings, study_page, study_sections
 def runs(tmp_path):
     recipe = load_recipe("digits", {"epochs": 2, "seeds": 1, "losses.3.warmup": 1, "losses.3.k": 0.01})
     rates = {loss.label: 0.01 for loss in recipe.losses}
-    configs = study_runs(recipe, load_data(recipe.dataset), learning_rates=rates)
+    configs = study_runs(recipe, load_data(recipe.datasets[0]), learning_rates=rates)
     for config in configs:
         execute(config, tmp_path / "runs")
     return read_all(configs, tmp_path)
@@ -19,7 +19,7 @@ def runs(tmp_path):
 
 def page_of(runs):
     findings = Findings("digits", "labelnoise", runs)
-    return study_page(findings, study_sections(findings), datasets.load("digits"))
+    return study_page(findings, study_sections(findings), lambda _: datasets.load("digits"))
 
 
 def test_the_gallery_is_of_lq_where_its_samples_were_kept(runs):
@@ -36,7 +36,7 @@ def test_the_gallery_is_of_lq_where_its_samples_were_kept(runs):
 def test_names_from_data_and_titles_are_escaped(runs):
     hostile = "<script>alert(1)</script>"
     data = datasets.load("digits")._replace(class_names=(hostile,) * 10)
-    findings = Findings(hostile, hostile, runs, [], {hostile: {0.01: 0.5}}, hostile)
-    page = study_page(findings, study_sections(findings), data)
+    findings = Findings(hostile, hostile, runs, [], {hostile: {0.01: 0.5}}, [(runs[0].config, hostile)], hostile)
+    page = study_page(findings, study_sections(findings), lambda _: data)
     assert "<script" not in page
-    assert page.count("&lt;script&gt;") >= 3
+    assert page.count("&lt;script&gt;") >= 4

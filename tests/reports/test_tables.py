@@ -11,7 +11,9 @@ from labelnoise.runs import Part, Run
 
 def runs(seeds):
     recipe = load_recipe("digits", {"seeds": seeds})
-    configs = study_runs(recipe, load_data(recipe.dataset), learning_rates={loss.label: 0.01 for loss in recipe.losses})
+    configs = study_runs(
+        recipe, load_data(recipe.datasets[0]), learning_rates={loss.label: 0.01 for loss in recipe.losses}
+    )
     return [
         Run(
             config,
@@ -34,7 +36,7 @@ def runs(seeds):
 def test_a_summary_a_rate_and_loss_with_mean_and_spread_over_the_seeds():
     summaries = summarise(runs(3))
     assert len(summaries) == 8
-    assert (summaries[0].noise, summaries[0].rate, summaries[0].loss, summaries[0].seeds) == (
+    assert (summaries[0].problem, summaries[0].rate, summaries[0].loss, summaries[0].seeds) == (
         "symmetric",
         0.2,
         "cce",
@@ -51,7 +53,7 @@ def test_noise_models_of_one_name_are_told_apart_by_what_differs():
         )
 
     found = summarise([of(run, spread) for run in runs(2) for spread in (0.1, 0.3)])
-    assert {(row.noise, row.seeds) for row in found} == {
+    assert {(row.problem, row.seeds) for row in found} == {
         ("instance_dependent spread=0.1", 2),
         ("instance_dependent spread=0.3", 2),
     }

@@ -40,7 +40,7 @@ def test_every_run_is_claimed_once_and_counted(store):
     store.finish(claimed[0][0])
     store.finish(claimed[1][0], error="ValueError: no")
     assert counts(store) == {"done": 1, "running": 1, "failed": 1}
-    assert store.failures() == {claimed[1][0].run_id: "ValueError: no"}
+    assert store.failures() == [(claimed[1][0], "ValueError: no")]
 
 
 def test_what_failed_is_tried_again_when_it_is_asked_for_again(store):
@@ -48,7 +48,7 @@ def test_what_failed_is_tried_again_when_it_is_asked_for_again(store):
     store.finish(store.claim()[0], error="no")
     store.add(configs(2))
     assert counts(store) == {"left": 2}
-    assert store.failures() == {}
+    assert store.failures() == []
 
 
 def test_what_is_finished_or_lost_is_known_from_outside(store):
@@ -176,3 +176,9 @@ def test_many_processes_share_the_runs_without_doing_one_twice(store):
 def claim_and_wait(store, claimed):
     claim_all(store, claimed)
     time.sleep(60)
+
+
+def test_what_the_database_says_names_its_file(tmp_path):
+    (tmp_path / "store.sqlite").write_bytes(b"no database at all" * 100)
+    with pytest.raises(sqlite3.DatabaseError, match=f"{tmp_path}/store.sqlite: file is not a database"):
+        Store(tmp_path / "store.sqlite")

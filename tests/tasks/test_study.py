@@ -53,7 +53,7 @@ def test_a_report_of_what_is_there_is_the_same_report(out):
 
 def test_status_counts_the_runs_of_the_whole_study(out):
     found = study.read(out)
-    ids = {run.config.run_id for runs in (found.runs, found.own_runs, *found.tuned.values()) for run in runs}
+    ids = {run.config.run_id for runs in (found.runs, found.own_runs, *found.tuned) for run in runs}
     assert study.status(out) == (len(ids), 0, 0, 0)
     done = subprocess.run(
         [sys.executable, "-m", "labelnoise", "study", "status", str(out), "--json"],
@@ -74,7 +74,7 @@ def test_status_counts_what_waits_for_a_learning_rate(out, tmp_path):
     shutil.copy(out / "recipe.json", tmp_path)
     tuning, table = 3 * 2, 3 * 2  # losses x candidates, losses x seeds
     assert study.status(tmp_path) == (0, 0, 0, tuning + 2 * table)
-    failed = next(run for runs in study.read(out).tuned.values() for run in runs).config
+    failed = study.read(out).tuned[0][0].config
     store = Store(tmp_path / "store.sqlite")
     store.add([failed])
     store.finish(failed, error="no")
@@ -144,6 +144,9 @@ def test_failed_runs_are_told_of_after_the_others_have_been_reported(tmp_path):
     with pytest.raises(ChildProcessError, match="2 runs failed, the first with ValueError: the objective's warmup"):
         study.run("digits", tmp_path, changes=SMALL | {"learning_rate": 0.1, "losses": losses}, workers=1)
     assert len((tmp_path / "results.csv").read_text().splitlines()) == 1 + 2
+    row = r"symmetric 40% \| pruned_gce \| 0.1 \| 1 \| ValueError: the objective's warmup must lie below epochs 3"
+    assert re.search(row, (tmp_path / "README.md").read_text())
+    assert len(study.report(tmp_path)) == 1
 
 
 def test_a_learning_rate_that_diverges_is_not_chosen_and_stops_nothing(tmp_path):
@@ -184,7 +187,14 @@ def test_the_command_in_the_report_repeats_the_study(out):
     command = (out / "command.txt").read_text()
     assert command.startswith(f"labelnoise study run digits --out {out.name} --set ")
     assert "epochs=3" in command
+    assert "--device" not in command
     assert "epochs=3" in (out / "README.md").read_text()
+
+
+def test_the_command_names_a_device_that_is_not_the_processor(out, tmp_path):
+    copy = shutil.copytree(out, tmp_path / "copy")
+    study.run("digits", copy, changes=SMALL, workers=1, device="auto")
+    assert (copy / "command.txt").read_text().endswith(" --device auto\n")
 
 
 @pytest.mark.parametrize(
@@ -193,7 +203,7 @@ def test_the_command_in_the_report_repeats_the_study(out):
         ({"losses.3.k": 2.0}, "", r"k must be within \(0, 1\), got 2.0"),
         ({"learning_rate.chosen_by": "gcx"}, "", "unknown loss 'gcx'; did you mean 'gce'"),
         ({}, "loss=gcee", "the selection leaves no run of the study"),
-        ({"dataset.name": "fashion-mnist"}, "", "LABELNOISE_DATA|--data-dir"),
+        ({"datasets.0.name": "fashion-mnist"}, "", "LABELNOISE_DATA|--data-dir"),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_the_folder_is_bound(changes, only, message, tmp_path, monkeypatch):
@@ -201,3 +211,31 @@ def test_what_cannot_be_run_is_refused_before_the_folder_is_bound(changes, only,
     with pytest.raises(ValueError, match=message):
         study.run("digits", tmp_path / "out", changes=changes, only=only)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_several_data_sets_are_told_apart_and_each_chooses_its_learning_rate(tmp_path):
+    (tmp_path / "mine").mkdir()
+    for name in ("train", "test"):
+        rows = "".join(f"good fine {n},yes\nbad poor {n},no\n" for n in range(30))
+        (tmp_path / "mine" / f"{name}.csv").write_text("text,label\n" + rows)
+    sets = [{"name": "text-csv", "train": f"mine/{name}.csv", "test": "mine/test.csv"} for name in ("train", "test")]
+    changes = SMALL | {
+        "datasets": sets,
+        "features": {"name": "tfidf", "min_count": 1},
+        "losses": [{"name": "cce"}, {"name": "mae"}],
+        "noises.0.rates": [0.0],
+        "learning_rate.at_rate": 0.0,
+    }
+    out = tmp_path / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LABELNOISE_DATA", str(tmp_path))
+        rows = study.run("digits", out, changes=changes, workers=1)
+        counts = study.status(out)
+    assert counts.left == counts.failed == 0
+    assert [row.problem for row in rows] == ["text-csv train=mine/train.csv symmetric"] * 2 + [
+        "text-csv train=mine/test.csv symmetric"
+    ] * 2
+    text = (out / "README.md").read_text()
+    assert len(re.findall(r"\| text-csv train=mine/test.csv \| 0\.\d+ / 0\.\d+ \| [01] \|", text)) == 2 * 2
+    assert "text-csv train=mine/test.csv cce,0.01," in (out / "learning_rate.csv").read_text()
+    assert len((out / "learning_rate.csv").read_text().splitlines()) == 1 + 2 * 2 * 2

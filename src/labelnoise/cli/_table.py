@@ -19,8 +19,8 @@ def print_summaries(summaries: Sequence[Summary]) -> None:
     table = Table(*columns, title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for row, following in zip(summaries, [*summaries[1:], None], strict=True):
         values = (value.percent() for value in (row.best, row.last, row.recall, row.precision))
-        ends = following is None or (following.noise, following.rate) != (row.noise, row.rate)
-        table.add_row(f"{row.noise} {row.rate:.0%}", row.loss, *values, end_section=ends)
+        ends = following is None or (following.problem, following.rate) != (row.problem, row.rate)
+        table.add_row(f"{row.problem} {row.rate:.0%}", row.loss, *values, end_section=ends)
     Console().print(table)
 
 

@@ -1,7 +1,7 @@
 """Studies: recipes, the runs they stand for, and engines that do them."""
 
+from labelnoise.experiments.data import load_data
 from labelnoise.experiments.local import read_all, run_all
-from labelnoise.experiments.problem import load_data
 from labelnoise.experiments.progress import study_progress
 from labelnoise.experiments.recipe import Recipe, load_recipe, parse_recipe, recipe_names
 from labelnoise.experiments.run import execute

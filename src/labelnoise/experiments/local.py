@@ -11,7 +11,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from labelnoise.experiments.run import execute
 from labelnoise.experiments.stack import execute_stack
-from labelnoise.runs import Run, RunConfig, RunFolder, RunState, Store
+from labelnoise.runs import Failure, Run, RunConfig, RunFolder, RunState, Store
 from labelnoise.training import polling, working_for
 
 _POLL_SECONDS = 1
@@ -24,8 +24,8 @@ def run_all(
     workers: int,
     on_progress: Callable[[Sequence[RunState]], None],
     device: str = "cpu",
-) -> dict[str, str]:
-    """Finish every run under ``root`` that can be finished; returns the errors of those that cannot, by run id.
+) -> list[Failure]:
+    """Finish every run under ``root`` that can be finished; returns those that cannot.
 
     Each worker claims one run, or one stack of them, after the other from the store, so any number of drivers on one
     folder share the work, and what a killed one left behind is done by the next. ``on_progress`` is told every run's
@@ -48,8 +48,8 @@ def run_all(
                 _work(root, os.getpid(), device, workers)
     except TerminatedWorkerError:
         raise ChildProcessError("a worker process was killed; the same command goes on from its checkpoint") from None
-    failures = store.failures()
-    return {config.run_id: failures[config.run_id] for config in configs if config.run_id in failures}
+    wanted = {config.run_id for config in configs}
+    return [(config, error) for config, error in store.failures() if config.run_id in wanted]
 
 
 def _is_over(configs: Sequence[RunConfig], store: Store) -> bool:

@@ -7,9 +7,10 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from labelnoise import datasets, features, noise
+from labelnoise import features
 from labelnoise._types import Batch, Texts
-from labelnoise.datasets import Dataset
+from labelnoise.experiments.data import load_data
+from labelnoise.experiments.noises import add_noise
 from labelnoise.runs import Part, RunConfig
 from labelnoise.training import child_generator, split_validation
 
@@ -30,22 +31,6 @@ class Problem(NamedTuple):
     class_names: tuple[str, ...]
 
 
-LoadedData = tuple[Dataset, str]
-"""A data set and its checksum."""
-
-
-def load_data(dataset: Part) -> LoadedData:
-    """The data set and its checksum, kept for the next run of this process."""
-    return _load_data(dataset.model_dump_json())
-
-
-@functools.lru_cache(maxsize=2)
-def _load_data(dataset: str) -> LoadedData:
-    part = Part.model_validate_json(dataset)
-    data = datasets.load(part.name, **part.settings)
-    return data, data.checksum
-
-
 def load_problem(config: RunConfig) -> Problem:
     """The problem of ``config``, kept for the next run: those of one seed share it, whatever they learn it by.
 
@@ -58,7 +43,7 @@ def load_problem(config: RunConfig) -> Problem:
 @functools.lru_cache(maxsize=1)
 def _load_problem(config_json: str) -> Problem:
     config = RunConfig.model_validate_json(config_json)
-    data, checksum = load_data(config.dataset)
+    _, data, checksum = load_data(config.dataset)
     if checksum != config.dataset_checksum:
         raise ValueError(f"dataset {data.name} has checksum {checksum}, the run wants {config.dataset_checksum}")
     train, true_labels = data.train, data.true_labels
@@ -67,7 +52,7 @@ def _load_problem(config_json: str) -> Problem:
         _, chosen = split_validation(true_labels, fraction=fraction, generator=draw)
         train, true_labels = train.take(chosen), true_labels[chosen]
 
-    train, true_labels, transition = _corrupt(config, train, true_labels, len(data.class_names))
+    train, true_labels, transition = add_noise(config, train, true_labels, len(data.class_names))
     rows, held_out = split_validation(
         train.labels, fraction=config.validation_fraction, generator=child_generator(config.seed, "split")
     )
@@ -78,21 +63,3 @@ def _load_problem(config_json: str) -> Problem:
         transform = features.build(config.features.name, **config.features.settings).fit(parts[0].inputs)
         parts = [part._replace(inputs=transform.transform(part.inputs)) for part in parts]
     return Problem(*parts, true_labels[rows], transition, data.class_names)
-
-
-def _corrupt(
-    config: RunConfig, train: Batch, true_labels: Tensor, num_classes: int
-) -> tuple[Batch, Tensor, Tensor | None]:
-    """The training data after the noise of the config, their true labels, and the transition matrix if there is one."""
-    generator = child_generator(config.seed, "noise")
-    if config.noise.name == "open_set":
-        (other, _) = load_data(Part(name=config.noise.settings["dataset"]))
-        record = noise.open_set(
-            train.inputs, train.labels, other_inputs=other.train.inputs, rate=config.rate, generator=generator
-        )
-        return train._replace(inputs=record.inputs), record.true_labels, None
-    known = {"rate": config.rate, "num_classes": num_classes, "features": train.inputs}
-    wanted = noise.settings_of(config.noise.name)
-    given = {name: value for name, value in known.items() if name in wanted}
-    noisy = noise.build(config.noise.name, **given | config.noise.settings)(train.labels, generator=generator)
-    return train._replace(labels=noisy.labels), true_labels, noisy.transition

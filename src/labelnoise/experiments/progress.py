@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 
-from labelnoise.runs import RunState, short_names
+from labelnoise.runs import RunState, problem_names, short_names
 from labelnoise.training.progress import open_progress
 
 
@@ -25,17 +25,21 @@ def study_progress() -> Generator[Callable[[Sequence[RunState]], None]]:
             progress.update(task, completed=finished, total=len(states))
             live.update(Group(progress_table(states), progress))
 
-        yield show
-    if not progress.console.is_interactive:
-        progress.console.print()
+        try:
+            yield show
+        finally:
+            live.stop()
+            if not progress.console.is_interactive:  # else an error begins in the line of the bar
+                progress.console.print()
 
 
 def progress_table(states: Sequence[RunState]) -> Table:
     """A row a noise rate, a column a loss; a cell says such as ``3/5, 2 running``."""
     losses = short_names(config.loss for config, _ in states)
+    problems = problem_names([config for config, _ in states])
     cells: dict[str, dict[str, Counter[str]]] = {}
     for config, state in states:
-        row = cells.setdefault(f"{config.noise.name} {config.rate:.0%}", {})
+        row = cells.setdefault(f"{problems[config.problem]} {config.rate:.0%}", {})
         row.setdefault(config.loss.label, Counter())[state] += 1
     precision = "precision " + ", ".join(sorted({config.precision for config, _ in states}))
     table = Table("runs done", *losses.values(), box=box.SIMPLE_HEAD, caption=precision)

@@ -1,26 +1,39 @@
 """A recipe: a study as one TOML file, validated before anything runs."""
 
+import inspect
+import json
 import tomllib
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError
 
-from labelnoise import _registry, datasets, features, losses, models, noise, objectives
+from labelnoise import _registry, datasets, features, losses, models, objectives
+from labelnoise.experiments.noises import NOISES, has_rate
 from labelnoise.runs import Part
 from labelnoise.training import AUGMENTATIONS, SCHEDULES, Precision, resolve_precision
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
+# By a run, whatever the recipe says: of data sets, networks, losses, noise and schedules.
+_SUPPLIED = {
+    *("root", "input_shape", "num_classes", "num_samples", "class_names"),
+    *("labels", "rate", "features", "generator"),
+    *("optimizer", "epochs", "steps_per_epoch"),
+}
+_ALTERNATIVES = ("LearningRate", "constrained-float", "float")  # pydantic's names for the kinds of learning rate
+
 
 class NoiseGrid(Part):
-    """A noise model with its settings, and the rates it is tried at."""
+    """A noise model with its settings, and the rates it is tried at; none where settings or data decide the rate."""
 
-    rates: list[Rate] = Field(min_length=1)
+    rates: list[Rate] | None = Field(default=None, min_length=1)
 
 
 class LearningRate(BaseModel):
@@ -29,8 +42,8 @@ class LearningRate(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     candidates: list[Positive] = Field(min_length=1)
     chosen_by: str
-    at_rate: Rate
-    """Of the recipe's first noise model."""
+    at_rate: Rate | None = None
+    """Of the recipe's first noise model, where that has a rate to choose."""
     seeds: int = Field(ge=1)
     """How many of the study's seeds take part in the choice."""
     each_loss: bool = False
@@ -42,7 +55,8 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     title: str
-    dataset: Part
+    datasets: list[Part] = Field(min_length=1)
+    """Each a study of its own, learning rate included, in one report."""
     train_samples: int | None = None
     features: Part | None = None
     model: Part
@@ -114,43 +128,75 @@ def parse_recipe(text: str, changes: dict[str, Any] | None = None, *, device: st
         _change(settings, name, value)
     for key in settings:
         _registry.check_name("setting", key, Recipe.model_fields)
+    if isinstance(settings.get("learning_rate"), dict):
+        for key in settings["learning_rate"]:
+            _registry.check_name("setting of learning_rate", key, LearningRate.model_fields)
     if "precision" in settings:
         settings["precision"] = resolve_precision(settings["precision"], device)
     try:
         recipe = Recipe(**settings)
     except ValidationError as error:
         first = max(error.errors(), key=lambda e: len(e["loc"]))  # of alternatives the one that came furthest
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(str(part) for part in first["loc"] if part not in _ALTERNATIVES)
         got = "" if first["type"] == "missing" else f", got {first['input']!r}"
         raise ValueError(f"recipe setting {where}: {first['msg']}{got}") from None
     return _resolved(recipe)
 
 
 def _resolved(recipe: Recipe) -> Recipe:
-    """With every default written out, once all names are known to be registered."""
-
-    def resolve(kind: str, registry: Mapping[str, Callable[..., Any]], part: Part, **more: Any) -> Any:
-        return type(part)(name=part.name, **more, **_registry.resolve(kind, registry, part.name, part.settings))
-
-    if isinstance(recipe.learning_rate, LearningRate):
-        _registry.check_name("loss", recipe.learning_rate.chosen_by, objectives.names())
+    """With every default written out, once all names are known to be registered and all settings of their type."""
     losses_known = {**losses.REGISTRY, **objectives.REGISTRY}
-    noises_known = {**noise.REGISTRY, "open_set": lambda dataset: None}  # it replaces inputs, so a run makes it itself
+    rule = recipe.learning_rate
+    if isinstance(rule, LearningRate):
+        _registry.check_name("loss", rule.chosen_by, objectives.names())
     resolved = recipe.model_copy(
         update={
-            "dataset": resolve("data set", datasets.REGISTRY, recipe.dataset),
-            "model": resolve("model", models.REGISTRY, recipe.model),
-            "features": recipe.features and resolve("features", features.REGISTRY, recipe.features),
-            "augment": recipe.augment and resolve("augmentation", AUGMENTATIONS, recipe.augment),
-            "schedule": resolve("schedule", SCHEDULES, recipe.schedule),
-            "losses": [resolve("loss", losses_known, loss) for loss in recipe.losses],
-            "noises": [resolve("noise model", noises_known, grid, rates=grid.rates) for grid in recipe.noises],
+            "datasets": [_resolve("data set", datasets.REGISTRY, dataset) for dataset in recipe.datasets],
+            "model": _resolve("model", models.REGISTRY, recipe.model),
+            "features": recipe.features and _resolve("features", features.REGISTRY, recipe.features),
+            "augment": recipe.augment and _resolve("augmentation", AUGMENTATIONS, recipe.augment),
+            "schedule": _resolve("schedule", SCHEDULES, recipe.schedule),
+            "losses": [_resolve("loss", losses_known, loss) for loss in recipe.losses],
+            "noises": [_resolve("noise model", NOISES, grid, rates=grid.rates) for grid in recipe.noises],
         }
     )
     for loss in resolved.losses:
-        if loss.name != "forward":  # which waits for its matrix
+        if loss.name != "forward":
             objectives.build(loss.name, num_samples=1, **loss.settings)
+        elif loss.settings["transition"] not in ("true", "estimated"):  # which waits for its matrix
+            raise ValueError(f"transition must be 'true' or 'estimated', got {loss.settings['transition']!r}")
+    for grid in resolved.noises:
+        if has_rate(grid.name) != (grid.rates is not None):
+            wants = "needs a setting 'rates'" if has_rate(grid.name) else "takes no rates: they follow from the rest"
+            raise ValueError(f"noise model {grid.name} {wants}")
+    if isinstance(rule, LearningRate) and has_rate(resolved.noises[0].name) != (rule.at_rate is not None):
+        wants = "needs a setting 'at_rate'" if rule.at_rate is None else "takes no at_rate"
+        raise ValueError(f"learning_rate {wants}, as the first noise model is {resolved.noises[0].name}")
     return resolved
+
+
+def _resolve(kind: str, registry: Mapping[str, Callable[..., Any]], part: Part, **more: Any) -> Any:
+    settings = _registry.resolve(kind, registry, part.name, part.settings, supplied=_SUPPLIED)
+    parameters = inspect.signature(registry[part.name]).parameters
+    for name, value in part.settings.items():
+        _check_value(f"setting {name} of {part.name}", value, parameters[name].annotation)
+    return type(part)(name=part.name, **more, **settings)
+
+
+def _check_value(what: str, value: Any, annotation: Any) -> None:
+    """As of JSON: lists for tuples, text for the keys of a table. No file holds a tensor: that is judged when made."""
+    problems: list[str] = []
+    for alternative in get_args(annotation) if get_origin(annotation) in (Union, UnionType) else [annotation]:
+        try:
+            TypeAdapter(alternative).validate_json(json.dumps(value), strict=True)
+        except PydanticSchemaGenerationError:
+            continue
+        except ValidationError as error:
+            problems.append(error.errors()[0]["msg"])
+        else:
+            return
+    if problems:
+        raise ValueError(f"{what}: {problems[0]}, got {value!r}")
 
 
 def _change(settings: Any, name: str, value: Any) -> None:

@@ -1,16 +1,17 @@
-"""A whole study: choose the learning rate by noisy validation, then run everything with it."""
+"""A whole study: choose the learning rate by noisy validation, then run everything with it, data set by data set."""
 
 import math
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from labelnoise.experiments.data import LoadedData, load_data
 from labelnoise.experiments.local import read_all, run_all, stop_workers
-from labelnoise.experiments.problem import LoadedData, load_data
 from labelnoise.experiments.recipe import LearningRate, Recipe
 from labelnoise.experiments.sweep import choose_learning_rate, chooser, study_runs, tuning_runs
-from labelnoise.runs import Part, Run, RunConfig, RunFolder, RunState, Store
+from labelnoise.runs import Failure, Part, Run, RunConfig, RunFolder, RunState, Store
 
 Finish = Callable[[Sequence[RunConfig]], list[Run]]
 
@@ -28,19 +29,19 @@ class Study(NamedTuple):
     """The finished runs of a study."""
 
     runs: list[Run]
-    """Every loss with the same learning rate."""
+    """Of one data set, every loss with the same learning rate."""
     own_runs: list[Run]
     """Every loss with its own learning rate; empty where the recipe asks for no second table."""
-    tuned: dict[str, list[Run]]
-    """The runs that chose a learning rate, by the loss's label; empty where it is fixed."""
-    failures: dict[str, str]
-    """Error by run id."""
+    tuned: list[list[Run]]
+    """The runs that chose a learning rate, choice by choice; empty where it is fixed."""
+    failures: list[Failure]
 
 
 def check_selection(recipe: Recipe, only: Callable[[RunConfig], bool]) -> None:
-    """Raise a ``ValueError`` where ``only`` selects no run of the study, or there are no data."""
-    placeholders = {loss.label: 1.0 for loss in recipe.losses}
-    if not any(only(config) for config in study_runs(recipe, load_data(recipe.dataset), learning_rates=placeholders)):
+    """Raise a ``ValueError`` where there are no data, the noise does not fit them, or ``only`` selects no run."""
+    rates = {loss.label: 1.0 for loss in recipe.losses}
+    runs = [run for part in recipe.datasets for run in study_runs(recipe, load_data(part), learning_rates=rates)]
+    if not any(only(run) for run in runs):
         raise ValueError("the selection leaves no run of the study")
 
 
@@ -67,25 +68,25 @@ def run_study(
         ValueError: no data, or failed runs that leave no learning rate to choose.
         ChildProcessError: a worker was killed.
     """
-    failures: dict[str, str] = {}
+    failures: list[Failure] = []
 
     def finish(configs: Sequence[RunConfig]) -> list[Run]:
-        failures.update(run_all(configs, root, workers=workers, on_progress=on_progress, device=device))
+        found = run_all(configs, root, workers=workers, on_progress=on_progress, device=device)
+        failures.extend(failure for failure in found if failure not in failures)
         return read_all(configs, root)
 
     try:
-        return _study(recipe, finish, only, failures)._replace(failures=failures)
+        return _study(recipe, finish, only, failures)
     except ValueError as error:
-        reason = next(iter(failures.values()), None)
-        raise ValueError(f"{error}; the first failed with {reason}" if reason else str(error)) from None
+        raise ValueError(f"{error}; the first failed with {failures[0][1]}" if failures else str(error)) from None
     finally:
         stop_workers()
 
 
 def read_study(recipe: Recipe, root: Path) -> Study:
     """What is finished of the study under ``root``."""
-    failed = [run_id for run_id, state in _states(root).items() if state == "failed"]
-    return _study(recipe, lambda configs: read_all(configs, root), lambda _: True, failed)
+    store = _store(root)
+    return _study(recipe, lambda configs: read_all(configs, root), lambda _: True, store.failures() if store else [])
 
 
 def count_runs(recipe: Recipe, root: Path) -> Counts:
@@ -96,8 +97,21 @@ def count_runs(recipe: Recipe, root: Path) -> Counts:
     Raises:
         ValueError: no data.
     """
-    data, states = load_data(recipe.dataset), _states(root)
-    failed = [run_id for run_id, state in states.items() if state == "failed"]
+    store = _store(root)
+    states = {run.run_id: state for run, state in store.states() if state != "done"} if store else {}
+    failures = store.failures() if store else []
+    runs = [run for part in recipe.datasets for run in _planned(recipe, load_data(part), root, failures)]
+    known = {run.run_id: run for run in runs if run.learning_rate < math.inf}
+    counts = Counter(
+        "done" if RunFolder(root / "runs", run).is_finished else states.get(run_id, "left")
+        for run_id, run in known.items()
+    )
+    waiting = sum(run.learning_rate == math.inf for run in runs)
+    return Counts(counts["done"], counts["running"], counts["failed"], counts["left"] + waiting)
+
+
+def _planned(recipe: Recipe, data: LoadedData, root: Path, failures: Sequence[Failure]) -> list[RunConfig]:
+    """All runs on one data set, those with an infinite learning rate whose own is not chosen yet."""
     runs: list[RunConfig] = []
 
     def look(configs: Sequence[RunConfig]) -> list[Run]:
@@ -105,7 +119,7 @@ def count_runs(recipe: Recipe, root: Path) -> Counts:
         return read_all(configs, root)
 
     def learning_rate(loss: Part) -> float:
-        able = _tune(recipe, data, loss, look, failed)
+        able = _tune(recipe, data, loss, look, failures)
         return choose_learning_rate(able) if able else math.inf
 
     rule = recipe.learning_rate
@@ -114,31 +128,38 @@ def count_runs(recipe: Recipe, root: Path) -> Counts:
     if isinstance(rule, LearningRate) and rule.each_loss:
         own = {loss.label: learning_rate(loss) for loss in recipe.losses}
         runs += study_runs(recipe, data, learning_rates=own)
-    known = {run.run_id: run for run in runs if run.learning_rate < math.inf}
-    found = Counter(
-        "done" if RunFolder(root / "runs", run).is_finished else states.get(run_id, "left")
-        for run_id, run in known.items()
-    )
-    waiting = sum(run.learning_rate == math.inf for run in runs)
-    return Counts(found["done"], found["running"], found["failed"], found["left"] + waiting)
+    return runs
 
 
-def _states(root: Path) -> dict[str, str]:
-    """Of the runs that are not done, as far as the store knows; a clone of a recorded study has none."""
+def _store(root: Path) -> Store | None:
+    """What is known of runs that are not done; a clone of a recorded study has none."""
     path = root / "store.sqlite"
-    states = Store(path).states() if path.exists() else []
-    return {run.run_id: state for run, state in states if state != "done"}
+    return Store(path) if path.exists() else None
 
 
-def _study(recipe: Recipe, finish: Finish, only: Callable[[RunConfig], bool], failed: Container[str]) -> Study:
-    data = load_data(recipe.dataset)
+def _study(recipe: Recipe, finish: Finish, only: Callable[[RunConfig], bool], failures: Sequence[Failure]) -> Study:
+    found = [_study_of(recipe, load_data(part), finish, only, failures) for part in recipe.datasets]
+    runs, own_runs, tuned = (list(chain.from_iterable(lists)) for lists in zip(*found, strict=True))
+    if not tuned and isinstance(recipe.learning_rate, LearningRate):
+        raise ValueError(f"the runs that choose the learning rate by {chooser(recipe).name} are not all finished")
+    return Study(runs, own_runs, tuned, list(failures))
+
+
+def _study_of(
+    recipe: Recipe,
+    data: LoadedData,
+    finish: Finish,
+    only: Callable[[RunConfig], bool],
+    failures: Sequence[Failure],
+) -> tuple[list[Run], list[Run], list[list[Run]]]:
+    """Of one data set: the runs of both tables, and those that chose the learning rates."""
     tuned: dict[str, list[Run]] = {}
 
     def learning_rate(loss: Part) -> float | None:
         rule = recipe.learning_rate
         if not isinstance(rule, LearningRate):
             return rule
-        able = _tune(recipe, data, loss, finish, failed)
+        able = _tune(recipe, data, loss, finish, failures)
         if not able:
             return None
         tuned[loss.label] = able
@@ -149,21 +170,22 @@ def _study(recipe: Recipe, finish: Finish, only: Callable[[RunConfig], bool], fa
 
     shared = learning_rate(chooser(recipe))
     if shared is None:
-        raise ValueError(f"the runs that choose the learning rate by {chooser(recipe).name} are not all finished")
+        return [], [], []
     result = runs({loss.label: shared for loss in recipe.losses})
     own: list[Run] = []
     if isinstance(recipe.learning_rate, LearningRate) and recipe.learning_rate.each_loss:
         chosen = {loss.label: learning_rate(loss) for loss in recipe.losses}
         rates = {label: rate for label, rate in chosen.items() if rate is not None}
         own = runs(rates) if len(rates) == len(chosen) else []
-    return Study(result, own, tuned, {})
+    return result, own, list(tuned.values())
 
 
-def _tune(recipe: Recipe, data: LoadedData, loss: Part, finish: Finish, failed: Container[str]) -> list[Run]:
+def _tune(recipe: Recipe, data: LoadedData, loss: Part, finish: Finish, failures: Sequence[Failure]) -> list[Run]:
     """The runs that choose the learning rate of ``loss``, without candidates that failed; none while any is left."""
     wanted = tuning_runs(recipe, data, loss=loss)
     done = finish(wanted)
-    failures = [run.learning_rate for run in wanted if run.run_id in failed]
-    if len(done) + len(failures) < len(wanted):
+    ids = {run.run_id for run in wanted}
+    failed = [config.learning_rate for config, _ in failures if config.run_id in ids]
+    if len(done) + len(failed) < len(wanted):
         return []
-    return [run for run in done if run.config.learning_rate not in failures]
+    return [run for run in done if run.config.learning_rate not in failed]

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from labelnoise.experiments.problem import LoadedData
+from labelnoise.experiments.data import LoadedData
+from labelnoise.experiments.noises import check_noise, expected_rate, identified
 from labelnoise.experiments.recipe import LearningRate, Recipe
 from labelnoise.experiments.stack import is_stacked
 from labelnoise.runs import Part, Run, RunConfig
@@ -15,9 +16,10 @@ def tuning_runs(recipe: Recipe, data: LoadedData, *, loss: Part) -> list[RunConf
     rule = recipe.learning_rate
     if not isinstance(rule, LearningRate):
         raise ValueError(f"the recipe fixes the learning rate, to {rule}")
+    (noise, rates), *_ = _noises(recipe, data)
+    rate = rates[0] if rule.at_rate is None else rule.at_rate
     return [
-        _config(recipe, data, Part(name=noise.name, **noise.settings), rule.at_rate, loss, candidate, seed)
-        for noise in recipe.noises[:1]
+        _config(recipe, data, noise, rate, loss, candidate, seed)
         for seed in range(min(rule.seeds, recipe.seeds))
         for candidate in rule.candidates
     ]
@@ -45,14 +47,28 @@ def choose_learning_rate(runs: Sequence[Run]) -> float:
 
 
 def study_runs(recipe: Recipe, data: LoadedData, *, learning_rates: dict[str, float]) -> list[RunConfig]:
-    """Every noise model x rate x seed x loss, so that runs of one problem follow each other; rates by loss label."""
+    """Every noise model x rate x seed x loss, so that runs of one problem follow each other; rates by loss label.
+
+    Raises:
+        ValueError: noise that does not fit the data.
+    """
     return [
-        _config(recipe, data, Part(name=noise.name, **noise.settings), rate, loss, learning_rates[loss.label], seed)
-        for noise in recipe.noises
-        for rate in noise.rates
+        _config(recipe, data, noise, rate, loss, learning_rates[loss.label], seed)
+        for noise, rates in _noises(recipe, data)
+        for rate in rates
         for seed in range(recipe.seeds)
         for loss in recipe.losses
     ]
+
+
+def _noises(recipe: Recipe, data: LoadedData) -> list[tuple[Part, list[float]]]:
+    """Every noise of the recipe with its rates, for these data."""
+    noises: list[tuple[Part, list[float]]] = []
+    for grid in recipe.noises:
+        part = Part(name=grid.name, **grid.settings)
+        check_noise(part, data.dataset)
+        noises.append((identified(part), grid.rates or [expected_rate(part, data.dataset)]))
+    return noises
 
 
 def _config(
@@ -62,6 +78,5 @@ def _config(
         name: getattr(recipe, name) for name in Recipe.model_fields.keys() & RunConfig.model_fields.keys()
     }
     chosen: dict[str, Any] = {"noise": noise, "rate": rate, "loss": loss, "learning_rate": learning_rate, "seed": seed}
-    dataset, checksum = data
-    config = RunConfig(**shared | chosen, dataset_checksum=checksum)
-    return config.model_copy(update={"stacked": is_stacked(config, dataset)})
+    config = RunConfig(**shared | chosen, dataset=data.part, dataset_checksum=data.checksum)
+    return config.model_copy(update={"stacked": is_stacked(config, data.dataset)})

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from labelnoise.losses import GCELoss, gce_loss
 from labelnoise.losses.theory import gce_sum_bounds, sum_over_labels
-from labelnoise.reports.tables import loss_names, noise_names, summarise
+from labelnoise.reports.tables import loss_names, problems_of, summarise
 from labelnoise.runs import Run
 from labelnoise.training import EpochMetrics
 
@@ -74,45 +74,45 @@ def bounded_sum(num_classes: int) -> str:
     return _svg(f"bounded-sum-{num_classes}", draw)
 
 
-def accuracy_by_epoch(runs: Sequence[Run], noise: str, rate: float) -> str:
-    """Test accuracy by epoch at one noise model and rate, the band one standard deviation over the seeds."""
+def accuracy_by_epoch(runs: Sequence[Run], problem: str, rate: float) -> str:
+    """Test accuracy by epoch at one problem and rate, the band one standard deviation over the seeds."""
 
     def draw(ax: Axes) -> None:
-        _by_epoch(ax, runs, noise, rate, lambda metrics: 100 * metrics.test_accuracy)
+        _by_epoch(ax, runs, problem, rate, lambda metrics: 100 * metrics.test_accuracy)
         ax.set(ylabel="test accuracy, %", ylim=(0, 100))
 
-    return _svg(f"accuracy-by-epoch-{noise}-{rate}", draw)
+    return _svg(f"accuracy-by-epoch-{problem}-{rate}", draw)
 
 
-def loss_by_epoch(runs: Sequence[Run], noise: str, rate: float) -> str:
+def loss_by_epoch(runs: Sequence[Run], problem: str, rate: float) -> str:
     """Cross entropy on the noisy validation labels by epoch, as :func:`accuracy_by_epoch`."""
 
     def draw(ax: Axes) -> None:
-        _by_epoch(ax, runs, noise, rate, lambda metrics: metrics.validation_loss)
+        _by_epoch(ax, runs, problem, rate, lambda metrics: metrics.validation_loss)
         ax.set(ylabel="validation loss, nats", ylim=(0, None))
 
-    return _svg(f"loss-by-epoch-{noise}-{rate}", draw)
+    return _svg(f"loss-by-epoch-{problem}-{rate}", draw)
 
 
-def belief_by_epoch(runs: Sequence[Run], noise: str, rate: float) -> str:
+def belief_by_epoch(runs: Sequence[Run], problem: str, rate: float) -> str:
     """Mean p_y of rightly (solid) and wrongly (dashed) labelled training samples by epoch: the paper's figure 1."""
 
     def draw(ax: Axes) -> None:
-        for colour, loss, chosen in _each_loss(runs, noise, rate):
+        for colour, loss, chosen in _each_loss(runs, problem, rate):
             right, wrong = np.array([run.belief for run in chosen]).mean(0).T
             epochs = np.arange(1, len(right) + 1)
             ax.plot(epochs, right, "-", color=colour, label=loss)
             ax.plot(epochs, wrong, "--", color=colour)
-        ax.set(title=f"{noise}, {rate:.0%}", xlabel="epoch", ylabel="mean p of the given label", ylim=(0, 1))
+        ax.set(title=f"{problem}, {rate:.0%}", xlabel="epoch", ylabel="mean p of the given label", ylim=(0, 1))
         ax.legend()
 
-    return _svg(f"belief-by-epoch-{noise}-{rate}", draw)
+    return _svg(f"belief-by-epoch-{problem}-{rate}", draw)
 
 
 def accuracy_bars(runs: Sequence[Run], epoch: Literal["best", "last"]) -> str:
     """Test accuracy by loss and noise rate, at the best noisy-validation epoch or at the last."""
     summaries = summarise(runs)
-    noises = noise_rates(runs)
+    problems = problem_rates(runs)
 
     def draw(ax: Axes) -> None:
         losses = loss_names(runs).values()
@@ -120,11 +120,11 @@ def accuracy_bars(runs: Sequence[Run], epoch: Literal["best", "last"]) -> str:
         for position, (colour, loss) in enumerate(zip(cycle(_COLOURS), losses, strict=False)):
             rows = [row for row in summaries if row.loss == loss]
             means, stds = zip(*(100 * np.array(getattr(row, epoch)) for row in rows), strict=True)
-            groups = np.array([noises.index((row.noise, row.rate)) for row in rows])
+            groups = np.array([problems.index((row.problem, row.rate)) for row in rows])
             x = groups + (position - (len(losses) - 1) / 2) * width
             drawn = ax.bar(x, means, width, yerr=stds, color=colour, label=loss, error_kw={"linewidth": 1})
             ax.bar_label(drawn, fmt="%.0f", label_type="center", color="white", fontsize=8)
-        ax.set_xticks(range(len(noises)), [f"{noise}\n{rate:.0%}" for noise, rate in noises])
+        ax.set_xticks(range(len(problems)), [f"{problem}\n{rate:.0%}" for problem, rate in problems])
         title = "best noisy-validation epoch" if epoch == "best" else "last epoch"
         ax.set(title=title, ylabel="test accuracy, %", ylim=(0, 125), yticks=range(0, 101, 20))
         ax.legend(ncols=min(4, len(losses)), loc="upper center", columnspacing=1, handlelength=1)
@@ -132,33 +132,33 @@ def accuracy_bars(runs: Sequence[Run], epoch: Literal["best", "last"]) -> str:
     return _svg(f"accuracy-bars-{epoch}", draw)
 
 
-def noise_rates(runs: Sequence[Run]) -> list[tuple[str, float]]:
-    """The noise models and rates of ``runs``, in their order."""
-    noises = noise_names(runs)
-    return list(dict.fromkeys((noises[run.config.noise.label], run.config.rate) for run in runs))
+def problem_rates(runs: Sequence[Run]) -> list[tuple[str, float]]:
+    """The problems and rates of ``runs``, in their order."""
+    problems = problems_of(runs)
+    return list(dict.fromkeys((problems[run.config.problem], run.config.rate) for run in runs))
 
 
-def at(runs: Sequence[Run], noise: str, rate: float) -> list[Run]:
-    """Those of ``runs`` with one noise model and rate."""
-    noises = noise_names(runs)
-    return [run for run in runs if (noises[run.config.noise.label], run.config.rate) == (noise, rate)]
+def at(runs: Sequence[Run], problem: str, rate: float) -> list[Run]:
+    """Those of ``runs`` with one problem and rate."""
+    problems = problems_of(runs)
+    return [run for run in runs if (problems[run.config.problem], run.config.rate) == (problem, rate)]
 
 
-def _each_loss(runs: Sequence[Run], noise: str, rate: float) -> Iterator[tuple[str, str, list[Run]]]:
+def _each_loss(runs: Sequence[Run], problem: str, rate: float) -> Iterator[tuple[str, str, list[Run]]]:
     """Colour, name and runs of every loss that has some at this noise; a loss has one colour throughout a report."""
     for colour, (label, loss) in zip(cycle(_COLOURS), loss_names(runs).items(), strict=False):
-        if chosen := [run for run in at(runs, noise, rate) if run.config.loss.label == label]:
+        if chosen := [run for run in at(runs, problem, rate) if run.config.loss.label == label]:
             yield colour, loss, chosen
 
 
-def _by_epoch(ax: Axes, runs: Sequence[Run], noise: str, rate: float, value: Callable[[EpochMetrics], float]) -> None:
-    for colour, loss, chosen in _each_loss(runs, noise, rate):
+def _by_epoch(ax: Axes, runs: Sequence[Run], problem: str, rate: float, value: Callable[[EpochMetrics], float]) -> None:
+    for colour, loss, chosen in _each_loss(runs, problem, rate):
         curves = np.array([[value(metrics) for metrics in run.history] for run in chosen])
         mean, std = curves.mean(0), curves.std(0, ddof=1) if len(curves) > 1 else 0 * curves[0]
         epochs = np.arange(1, len(mean) + 1)
         ax.plot(epochs, mean, color=colour, label=loss)
         ax.fill_between(epochs, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
-    ax.set(title=f"{noise}, {rate:.0%}", xlabel="epoch")
+    ax.set(title=f"{problem}, {rate:.0%}", xlabel="epoch")
     ax.legend()
 
 

@@ -9,8 +9,9 @@ from labelnoise.reports.sections import Findings, Section, Table, machines
 def study_markdown(findings: Findings, sections: Sequence[Section]) -> tuple[str, dict[str, str]]:
     """The report, and the SVG figures it shows by their path beside it."""
     config, environment = findings.runs[0].config, findings.runs[0].environment
+    datasets = dict.fromkeys(run.config.dataset.label for run in findings.runs)
     made = (
-        f"{config.dataset.label}, {config.model.label}, {config.epochs} epochs, batch {config.batch_size}, learning "
+        f"{', '.join(datasets)}, {config.model.label}, {config.epochs} epochs, batch {config.batch_size}, learning "
         f"rate {config.learning_rate} ({config.schedule.label}), momentum {config.momentum}, weight decay "
         f"{config.weight_decay}, {config.precision}{', compiled' * config.compiled}. Made with `{findings.command}` on "
         f"{machines(findings)}, Python {environment['python']}, labelnoise {environment['labelnoise']} "

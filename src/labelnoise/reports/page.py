@@ -1,6 +1,6 @@
 """The HTML page of a study: one file, no script, nothing fetched."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from labelnoise.datasets import Dataset
 from labelnoise.reports import figures
@@ -8,21 +8,23 @@ from labelnoise.reports._template import render
 from labelnoise.reports.gallery import suspects
 from labelnoise.reports.references import bibtex
 from labelnoise.reports.sections import Findings, Section, machines
+from labelnoise.runs import Part, short_names
 
 _GALLERY = 40
 
 
-def study_page(findings: Findings, sections: Sequence[Section], data: Dataset) -> str:
-    """The report, with pictures or texts from ``data``."""
+def study_page(findings: Findings, sections: Sequence[Section], data_of: Callable[[Part], Dataset]) -> str:
+    """The report, with pictures or texts from the data set that ``data_of`` loads."""
     runs = findings.runs
     favourites = sorted(reversed(runs), key=lambda run: run.config.loss.name != "gce")
-    galleries = ((run, suspects(run, data, count=_GALLERY)) for run in favourites)
+    galleries = ((run, suspects(run, data_of(run.config.dataset), count=_GALLERY)) for run in favourites)
     gallery, shown = next((pair for pair in galleries if pair[1]), (runs[-1], []))
     return render(
         "study.html",
         title=findings.title,
         command=findings.command,
         config=runs[0].config,
+        datasets=short_names(run.config.dataset for run in runs).values(),
         environment=runs[0].environment,
         machine=machines(findings),
         versions=sorted({run.environment["labelnoise"] for run in runs}),

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import NamedTuple
 
-from labelnoise.reports.tables import Summary, loss_names, summarise
-from labelnoise.runs import Part, Run
+from labelnoise.reports.tables import Summary, summarise
+from labelnoise.runs import Part, Run, RunConfig
 
 
 class Published(NamedTuple):
@@ -38,13 +38,9 @@ def beside_published(runs: Sequence[Run]) -> list[Comparison]:
     >>> beside_published([])
     []
     """
-    losses = {name: _name_in_the_paper(_loss(runs, label)) for label, name in loss_names(runs).items()}
     # The open-set experiment has a setting, and a column of closed-set noise, of its own.
     experiment = "open-set" if any(run.config.noise.name == "open_set" for run in runs) else "closed-set"
-    dataset = runs[0].config.dataset.name if runs else ""
-    cells = (
-        (row, _cells().get((experiment, dataset, row.noise, row.rate, losses[row.loss]))) for row in summarise(runs)
-    )
+    cells = ((row, _cells().get((experiment, *_place(row.config)))) for row in summarise(runs))
     return [Comparison(row, cell) for row, cell in cells if cell is not None]
 
 
@@ -59,8 +55,8 @@ def _cells() -> dict[tuple[str, str, str, float, str], Published]:
         }
 
 
-def _loss(runs: Sequence[Run], label: str) -> Part:
-    return next(run.config.loss for run in runs if run.config.loss.label == label)
+def _place(config: RunConfig) -> tuple[str, str, float, str]:
+    return config.dataset.name, config.noise.name, config.rate, _name_in_the_paper(config.loss)
 
 
 def _name_in_the_paper(loss: Part) -> str:

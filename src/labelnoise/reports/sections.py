@@ -1,5 +1,6 @@
 """What a study's report says, section by section; the Markdown and the HTML page show the same ones."""
 
+import re
 from collections.abc import Sequence
 from statistics import fmean
 from typing import NamedTuple
@@ -7,7 +8,7 @@ from typing import NamedTuple
 from labelnoise.reports import figures
 from labelnoise.reports.published import beside_published
 from labelnoise.reports.tables import Spread, Summary, loss_names, passing_epochs, spread, summarise
-from labelnoise.runs import Run, machine
+from labelnoise.runs import Failure, Run, machine, problem_names, short_names
 
 
 class Table(NamedTuple):
@@ -34,26 +35,28 @@ class Findings(NamedTuple):
     command: str
     """What a reader types to get the same."""
     runs: Sequence[Run]
-    """Finished runs of one data set, all with the same learning rate."""
+    """Finished runs, those of one data set all with the same learning rate."""
     own_runs: Sequence[Run] = ()
     """The same with a learning rate for each loss, where there are any."""
     chosen_by: dict[str, dict[float, float]] = {}  # noqa: RUF012  # never changed
     """Mean noisy validation accuracy of each candidate learning rate, by loss."""
+    failures: Sequence[Failure] = ()
     notes: str = ""
     """Markdown paragraphs that discuss the result; shown as plain text on the page."""
 
 
 def study_sections(findings: Findings) -> list[Section]:
     """The sections that every report has; most of a report's time goes into drawing their figures."""
-    _, _, runs, own_runs, chosen_by, _ = findings
+    runs, own_runs = findings.runs, findings.own_runs
     return [
         _results(runs),
-        *_own(own_runs, chosen_by),
+        *_own(own_runs, findings.chosen_by),
         *_published(runs),
         *_speed(runs, own_runs),
         *_curves(runs),
         *_pruning(runs),
         _cost(runs),
+        *_failed(findings.failures),
     ]
 
 
@@ -100,7 +103,7 @@ def _accuracies(runs: Sequence[Run]) -> Table:
     ]
     extra = {
         "seeds": [str(row.seeds) for row in summarise(runs)],
-        "learning rate": [str(row.learning_rate) for row in summarise(runs)],
+        "learning rate": [str(row.config.learning_rate) for row in summarise(runs)],
     }
     for name, column in extra.items():  # said once elsewhere where all rows agree
         if len(set(column)) > 1:
@@ -142,6 +145,7 @@ def _published(runs: Sequence[Run]) -> list[Section]:
 def _speed(runs: Sequence[Run], own_runs: Sequence[Run]) -> list[Section]:
     rows = [
         [
+            passing.dataset,
             " / ".join(map(str, passing.learning_rates)),
             str(passing.seed),
             f"{100 * passing.best:.1f}",
@@ -152,7 +156,7 @@ def _speed(runs: Sequence[Run], own_runs: Sequence[Run]) -> list[Section]:
     ]
     if not rows:
         return []
-    head = ["learning rates", "seed", "mae's highest", "at epoch", "cce passes it at epoch"]
+    head = ["data set", "learning rates", "seed", "mae's highest", "at epoch", "cce passes it at epoch"]
     text = (
         "The highest test accuracy of MAE in any epoch, percent, and the first epoch in which CCE's is higher; "
         "learning rates of CCE and MAE."
@@ -163,10 +167,8 @@ def _speed(runs: Sequence[Run], own_runs: Sequence[Run]) -> list[Section]:
 def _curves(runs: Sequence[Run]) -> list[Section]:
     def each(kind: str) -> dict[str, str]:
         draw = {"accuracy": figures.accuracy_by_epoch, "loss": figures.loss_by_epoch, "belief": figures.belief_by_epoch}
-        return {
-            f"{kind}-{noise.replace(' ', '-')}-{rate}": draw[kind](runs, noise, rate)
-            for noise, rate in figures.noise_rates(runs)
-        }
+        drawn = ((problem, rate, draw[kind](runs, problem, rate)) for problem, rate in figures.problem_rates(runs))
+        return {re.sub(r"[^\w.=]+", "-", f"{kind} {problem} {rate}"): svg for problem, rate, svg in drawn}
 
     return [
         Section(
@@ -197,7 +199,7 @@ def _pruning(runs: Sequence[Run]) -> list[Section]:
     names = loss_names(pruned)
     rows: list[list[str]] = []
     for row in summarise(pruned):
-        alike = figures.at(pruned, row.noise, row.rate)
+        alike = figures.at(pruned, row.problem, row.rate)
         scores = [run.metrics["pruning"] for run in alike if names[run.config.loss.label] == row.loss]
         values = (spread([score[name] for score in scores]).percent() for name in ("precision", "recall"))
         rows.append([*_key(row), *values])
@@ -222,8 +224,26 @@ def _cost(runs: Sequence[Run]) -> Section:
     return Section("Time", text, Table(["loss", "seconds"], rows))
 
 
+def _failed(failures: Sequence[Failure]) -> list[Section]:
+    configs = [config for config, _ in failures]
+    problems, losses = problem_names(configs), short_names(config.loss for config in configs)
+    rows = [
+        [
+            f"{problems[config.problem]} {config.rate:.0%}",
+            losses[config.loss.label],
+            str(config.learning_rate),
+            str(config.seed),
+            " ".join(error.split()),
+        ]
+        for config, error in failures
+    ]
+    head = ["noise", "loss", "learning rate", "seed", "error"]
+    text = "They are in no table and no figure above; the same command tries them again."
+    return [Section("Runs that failed", text, Table(head, rows))] if rows else []
+
+
 def _key(row: Summary) -> list[str]:
-    return [f"{row.noise} {row.rate:.0%}", row.loss]
+    return [f"{row.problem} {row.rate:.0%}", row.loss]
 
 
 def _of_epoch(row: Summary, epoch: str) -> Spread:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import NamedTuple
 
-from labelnoise.runs import Run, short_names
+from labelnoise.runs import Run, RunConfig, problem_names, short_names
 
 RESULT_FIELDS = (
     "run_id", "dataset", "noise", "rate", "loss", "seed", "best_epoch", "test_accuracy_best", "test_accuracy_last",
@@ -30,10 +30,12 @@ class Spread(NamedTuple):
 class Summary(NamedTuple):
     """One loss at one noise model and rate, over the seeds."""
 
-    noise: str
+    problem: str
+    """Noise, and data set where there are several."""
     rate: float
     loss: str
-    learning_rate: float
+    config: RunConfig
+    """Of the first of its seeds."""
     seeds: int
     best: Spread
     """Test accuracy at the epoch of best noisy validation."""
@@ -50,6 +52,7 @@ class Summary(NamedTuple):
 class Passing(NamedTuple):
     """How soon CCE does better than MAE ever does, in one seed's runs without noise."""
 
+    dataset: str
     learning_rates: tuple[float, float]
     """Of CCE and of MAE."""
     seed: int
@@ -62,19 +65,20 @@ class Passing(NamedTuple):
 
 def passing_epochs(runs: Sequence[Run]) -> list[Passing]:
     """A row for each seed with runs of both ``cce`` and ``mae`` on clean labels: with noise CCE may well never."""
-    pairs: dict[int, dict[str, Run]] = {}
+    datasets = short_names(run.config.dataset for run in runs)
+    pairs: dict[tuple[str, int], dict[str, Run]] = {}
     for run in runs:
         if run.config.rate == 0:
-            pairs.setdefault(run.config.seed, {})[run.config.loss.name] = run
+            pairs.setdefault((datasets[run.config.dataset.label], run.config.seed), {})[run.config.loss.name] = run
     found: list[Passing] = []
-    for seed, pair in pairs.items():
+    for (dataset, seed), pair in pairs.items():
         if not {"cce", "mae"} <= pair.keys():
             continue
         cce, mae = pair["cce"], pair["mae"]
         best = max(mae.history, key=lambda metrics: metrics.test_accuracy)
         passed = (metrics.epoch for metrics in cce.history if metrics.test_accuracy > best.test_accuracy)
         rates = (cce.config.learning_rate, mae.config.learning_rate)
-        found.append(Passing(rates, seed, best.test_accuracy, best.epoch, next(passed, None)))
+        found.append(Passing(dataset, rates, seed, best.test_accuracy, best.epoch, next(passed, None)))
     return found
 
 
@@ -86,18 +90,18 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def summarise(runs: Sequence[Run]) -> list[Summary]:
-    """A row for each noise, rate and loss, in the order in which the runs name them."""
+    """A row for each problem, rate and loss, in the order in which the runs name them."""
     groups: dict[tuple[str, float, str], list[Run]] = {}
-    names, noises = loss_names(runs), noise_names(runs)
+    names, problems = loss_names(runs), problems_of(runs)
     for run in runs:
-        key = (noises[run.config.noise.label], run.config.rate, names[run.config.loss.label])
+        key = (problems[run.config.problem], run.config.rate, names[run.config.loss.label])
         groups.setdefault(key, []).append(run)
     return [
         Summary(
-            noise,
+            problem,
             rate,
             loss,
-            group[0].config.learning_rate,
+            group[0].config,
             len(group),
             best=spread([run.metrics["test_accuracy_best"] for run in group]),
             last=spread([run.metrics["test_accuracy_last"] for run in group]),
@@ -106,7 +110,7 @@ def summarise(runs: Sequence[Run]) -> list[Summary]:
                 for score in ("auroc", "precision", "recall")
             },
         )
-        for (noise, rate, loss), group in groups.items()
+        for (problem, rate, loss), group in groups.items()
     ]
 
 
@@ -115,18 +119,19 @@ def loss_names(runs: Sequence[Run]) -> dict[str, str]:
     return short_names(run.config.loss for run in runs)
 
 
-def noise_names(runs: Sequence[Run]) -> dict[str, str]:
-    """What tables call each noise model, by its label."""
-    return short_names(run.config.noise for run in runs)
+def problems_of(runs: Sequence[Run]) -> dict[tuple[str, str], str]:
+    """What tables call each problem."""
+    return problem_names([run.config for run in runs])
 
 
 def results_csv(runs: Sequence[Run]) -> str:
     """One row a run, sorted, without anything that a second run of the same would change."""
-    names, noises = loss_names(runs), noise_names(runs)
+    names, noises = loss_names(runs), short_names(run.config.noise for run in runs)
+    datasets = short_names(run.config.dataset for run in runs)
     rows = [
         (
             run.config.run_id,
-            run.config.dataset.name,
+            datasets[run.config.dataset.label],
             noises[run.config.noise.label],
             run.config.rate,
             names[run.config.loss.label],

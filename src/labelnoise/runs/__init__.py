@@ -1,13 +1,14 @@
 """Runs on disk: identity, results and provenance."""
 
-from labelnoise.runs.config import Part, RunConfig, short_names
+from labelnoise.runs.config import Part, RunConfig, problem_names, short_names
 from labelnoise.runs.environment import environment, machine
 from labelnoise.runs.fit_folder import FitFolder
 from labelnoise.runs.folder import Belief, Run, RunFolder, Samples
-from labelnoise.runs.store import RunState, Store
+from labelnoise.runs.store import Failure, RunState, Store
 
 __all__ = [
     "Belief",
+    "Failure",
     "FitFolder",
     "Part",
     "Run",
@@ -18,5 +19,6 @@ __all__ = [
     "Store",
     "environment",
     "machine",
+    "problem_names",
     "short_names",
 ]

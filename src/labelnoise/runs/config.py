@@ -2,12 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from labelnoise.training import Precision
+
+_BRIEF = 24  # characters of a setting in a table
 
 
 class Part(BaseModel):
@@ -39,10 +41,16 @@ def short_names(parts: Iterable[Part]) -> dict[str, str]:
     for label, part in by_label.items():
         alike = [other.settings for other in by_label.values() if other.name == part.name]
         differing = [
-            f"{key}={value}" for key, value in part.settings.items() if any(o.get(key) != value for o in alike)
+            f"{key}={_brief(value)}" for key, value in part.settings.items() if any(o.get(key) != value for o in alike)
         ]
         names[label] = " ".join([part.name, *differing])
     return names
+
+
+def _brief(value: object) -> str:
+    """``value`` as text, by a hash where it is as long as a matrix."""
+    text = str(value)
+    return text if len(text) <= _BRIEF else hashlib.sha256(text.encode()).hexdigest()[:6]
 
 
 class RunConfig(BaseModel):
@@ -77,6 +85,11 @@ class RunConfig(BaseModel):
     seed: int = Field(ge=0)
 
     @property
+    def problem(self) -> tuple[str, str]:
+        """What is to be learnt: the labels of data set and noise."""
+        return self.dataset.label, self.noise.label
+
+    @property
     def run_id(self) -> str:
         """Sixteen hexadecimal digits; a setting left at its default does not count, so a new one changes no old id."""
         settings = self.model_dump(mode="json", exclude_defaults=True)
@@ -87,3 +100,13 @@ class RunConfig(BaseModel):
         """Whether both can be trained in one stack: they differ in noise, loss and seed alone."""
         own = {name: getattr(self, name) for name in ("noise", "rate", "loss", "seed")}
         return self.stacked and other.model_copy(update=own) == self
+
+
+def problem_names(configs: Collection[RunConfig]) -> dict[tuple[str, str], str]:
+    """What people call each run's problem: its noise's short name, after the data set's where there are several."""
+    datasets = short_names(config.dataset for config in configs)
+    noises = short_names(config.noise for config in configs)
+    return {
+        config.problem: f"{datasets[config.dataset.label]} " * (len(datasets) > 1) + noises[config.noise.label]
+        for config in configs
+    }

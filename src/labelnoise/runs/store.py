@@ -34,6 +34,8 @@ create table if not exists runs (
 
 RunState = tuple[RunConfig, str]
 """A run, and whether it is ``done``, ``running``, ``failed`` or ``left``."""
+Failure = tuple[RunConfig, str]
+"""A run, and the error it ended in."""
 
 
 class Store:
@@ -41,7 +43,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with contextlib.closing(sqlite3.connect(path)) as database:
+        with self._open() as database:
             database.execute("pragma journal_mode = wal")
             database.execute(_SCHEMA)
 
@@ -98,10 +100,11 @@ class Store:
             for config, state, *owner in rows
         ]
 
-    def failures(self) -> dict[str, str]:
-        """Error by run id."""
+    def failures(self) -> list[Failure]:
+        """The runs that failed, in the order in which they were put in."""
         with self._transaction() as database:
-            return dict(database.execute("select run_id, error from runs where state = 'failed' order by run_id"))
+            rows = database.execute("select config, error from runs where state = 'failed' order by rowid").fetchall()
+        return [(RunConfig.model_validate_json(config), error) for config, error in rows]
 
     @contextlib.contextmanager
     def heartbeat(self) -> Generator[None]:
@@ -127,13 +130,18 @@ class Store:
 
     @contextlib.contextmanager
     def _transaction(self) -> Generator[sqlite3.Connection]:
-        database = sqlite3.connect(self.path, timeout=60, isolation_level=None)
-        try:
+        with self._open() as database:
             database.execute("begin immediate")
             yield database
             database.execute("commit")
-        finally:
-            database.close()
+
+    @contextlib.contextmanager
+    def _open(self) -> Generator[sqlite3.Connection]:
+        try:
+            with contextlib.closing(sqlite3.connect(self.path, timeout=60, isolation_level=None)) as database:
+                yield database
+        except sqlite3.Error as error:  # which says "disk I/O error" of a full disk, and not of which file
+            raise type(error)(f"{self.path}: {error}") from None
 
 
 def _this_process() -> tuple[str, int, float]:

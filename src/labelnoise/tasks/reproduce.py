@@ -56,6 +56,6 @@ def check(out: Path | str) -> Check:
     ]
     mean, deviation = spread(seeds)
     if math.isnan(deviation):
-        deviation = math.sqrt(mean * (1 - mean) / len(load_data(run.config.dataset)[0].test.labels))
+        deviation = math.sqrt(mean * (1 - mean) / len(load_data(run.config.dataset).dataset.test.labels))
     allowed = 2 * deviation * math.sqrt(1 + 1 / len(seeds))
     return Check(run, again, False, allowed, abs(again.metrics["test_accuracy_last"] - mean) <= allowed)

@@ -4,6 +4,7 @@ import json
 import shlex
 import tempfile
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +76,13 @@ def run(
         raise ValueError(f"{out} holds the study of another recipe; give another folder")
     changed = "".join(f" --set {shlex.quote(f'{name}={json.dumps(value)}')}" for name, value in (changes or {}).items())
     write(known, settings + "\n")
-    write(out / "command.txt", f"labelnoise study run {recipe} --out {out.name}{changed}\n")
+    elsewhere = f" --device {device}" * (device != "cpu")
+    write(out / "command.txt", f"labelnoise study run {recipe} --out {out.name}{changed}{elsewhere}\n")
     with study_progress() as show:
         study = run_study(parsed, out, workers=workers, on_progress=show, only=selected, device=device)
-    everything = read(out)._replace(failures=study.failures)  # runs that were not selected now stay in the tables
-    return write_results(parsed, everything, out, command=(out / "command.txt").read_text().strip())
+    summaries = report(out)  # of everything: runs that were not selected now stay in the tables
+    check_failures(study)
+    return summaries
 
 
 def status(out: Path | str) -> Counts:
@@ -93,7 +96,12 @@ def read(out: Path | str) -> Study:
 
 
 def report(out: Path | str) -> list[Summary]:
-    """Write the results of what is finished of the study in ``out``."""
+    """Write the results of what is finished of the study in ``out``, and name what failed.
+
+    Raises:
+        ValueError: no study, no data, or nothing finished.
+        ChildProcessError: every run failed.
+    """
     out = Path(out)
     return write_results(_read_recipe(out), read(out), out, command=(out / "command.txt").read_text().strip())
 
@@ -108,33 +116,42 @@ def check_writable(out: Path) -> None:
 
 
 def write_results(recipe: Recipe, study: Study, out: Path, *, command: str) -> list[Summary]:
-    """The tables as CSV and Markdown, and the page; runs that failed are told of when the others have been written."""
-    failed = f"{len(study.failures)} runs failed, the first with {next(iter(study.failures.values()), '')}"
+    """The tables as CSV and Markdown, and the page."""
     if not study.runs:
-        raise ValueError(failed if study.failures else f"no run of the study in {out} is finished")
-    everything = {run.config.run_id: run for runs in study.tuned.values() for run in runs}
-    everything |= {run.config.run_id: run for run in [*study.runs, *study.own_runs]}
-    names = short_names([*recipe.losses, *(run.config.loss for runs in study.tuned.values() for run in runs)])
-    chosen_by = {names[loss]: mean_validation_accuracy(runs) for loss, runs in study.tuned.items()}
-    rates = [(loss, *row) for loss, accuracies in chosen_by.items() for row in accuracies.items()]
+        check_failures(study)
+        raise ValueError(f"no run of the study in {out} is finished")
+    everything = {run.config.run_id: run for run in chain(*study.tuned, study.runs, study.own_runs)}
+    chosen_by = dict(zip(_choices(recipe, study), map(mean_validation_accuracy, study.tuned), strict=True))
+    rates = [(choice, *row) for choice, accuracies in chosen_by.items() for row in accuracies.items()]
     write(out / "learning_rate.csv", to_csv(("loss", "learning_rate", "validation_accuracy_best"), rates))
     write(out / "results.csv", results_csv(study.runs))
     if study.own_runs:
         write(out / "results_own_learning_rate.csv", results_csv(study.own_runs))
     seconds = sorted((run_id, run.seconds) for run_id, run in everything.items())
     write(out / "timings.csv", to_csv(("run_id", "seconds"), seconds))
-    data, _ = load_data(recipe.dataset)
-    findings = Findings(recipe.title, command, study.runs, study.own_runs, chosen_by, _notes(out))
+    findings = Findings(recipe.title, command, study.runs, study.own_runs, chosen_by, study.failures, _notes(out))
     sections = study_sections(findings)
     markdown, figures = study_markdown(findings, sections)
     (out / "figures").mkdir(exist_ok=True)
     for name, svg in figures.items():
         write(out / name, svg)
     write(out / "README.md", markdown)
-    write(out / "report.html", study_page(findings, sections, data))
-    if study.failures:
-        raise ChildProcessError(failed)
+    write(out / "report.html", study_page(findings, sections, lambda part: load_data(part).dataset))
     return summarise(study.runs)
+
+
+def check_failures(study: Study) -> None:
+    """Raise a ``ChildProcessError`` where runs failed."""
+    if study.failures:
+        raise ChildProcessError(f"{len(study.failures)} runs failed, the first with {study.failures[0][1]}")
+
+
+def _choices(recipe: Recipe, study: Study) -> list[str]:
+    """What each choice of a learning rate is called: by its loss, and by its data set where there are several."""
+    configs = [runs[0].config for runs in study.tuned]
+    losses = short_names([*recipe.losses, *(config.loss for config in configs)])
+    datasets = short_names(recipe.datasets)
+    return [f"{datasets[c.dataset.label]} " * (len(datasets) > 1) + losses[c.loss.label] for c in configs]
 
 
 def write(path: Path, text: str) -> None:

@@ -1,9 +1,13 @@
 import json
+import re
+import tomllib
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
 from labelnoise.experiments import Recipe, load_data, load_recipe, parse_recipe, recipe_names, study_runs
+from labelnoise.experiments.noises import NOISES
 from labelnoise.training import fabric
 
 DIGITS = (files("labelnoise.experiments") / "recipes" / "digits.toml").read_text()
@@ -27,6 +31,11 @@ def test_changes_reach_into_tables_and_lists():
     assert recipe.model.settings == {"hidden": [8]}
     assert recipe.losses[2].settings["q"] == 0.5
     assert recipe.noises[0].rates == [0.3]
+
+
+def test_what_a_run_supplies_to_one_kind_another_may_be_told():
+    human = {"name": "cifar10n", "labels": "aggregate"}  # of a noise model they are the data's
+    assert load_recipe("digits", {"datasets": [human]}).datasets[0].settings == {"labels": "aggregate"}
 
 
 @pytest.mark.parametrize(("gains", "resolved"), [(True, "bf16-mixed"), (False, "32-true")])
@@ -113,3 +122,13 @@ def test_mistakes_are_named_in_one_line(old, new, message):
 def test_what_is_not_there_is_named(name, changes, message):
     with pytest.raises(ValueError, match=message):
         load_recipe(name, changes)
+
+
+def test_the_recipe_of_the_documentation_is_one():
+    text = (Path(__file__).parents[2] / "docs" / "study.md").read_text()
+    recipe, noises = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert parse_recipe(recipe).learning_rate.each_loss
+    assert [grid.name for grid in parse_recipe(recipe, tomllib.loads(noises)).noises] == ["map_flip", "class_dependent"]
+    table = text[text.index("| `symmetric`") : text.index("```toml\nnoises")]
+    named = {name for row in table.splitlines() if row for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert named == {*NOISES}

@@ -21,11 +21,12 @@ from labelnoise.training import AUGMENTATIONS, SCHEDULES, Precision, resolve_pre
 Rate = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
-# By a run, whatever the recipe says: of data sets, networks, losses, noise and schedules.
-_SUPPLIED = {
-    *("root", "input_shape", "num_classes", "num_samples", "class_names"),
-    *("labels", "rate", "features", "generator"),
-    *("optimizer", "epochs", "steps_per_epoch"),
+_SUPPLIED = {  # by a run, whatever the recipe says
+    "data set": ("root",),
+    "model": ("input_shape", "num_classes"),
+    "loss": ("num_samples", "class_names"),
+    "noise model": ("labels", "rate", "num_classes", "features", "generator"),
+    "schedule": ("optimizer", "epochs", "steps_per_epoch"),
 }
 _ALTERNATIVES = ("LearningRate", "constrained-float", "float")  # pydantic's names for the kinds of learning rate
 
@@ -176,7 +177,7 @@ def _resolved(recipe: Recipe) -> Recipe:
 
 
 def _resolve(kind: str, registry: Mapping[str, Callable[..., Any]], part: Part, **more: Any) -> Any:
-    settings = _registry.resolve(kind, registry, part.name, part.settings, supplied=_SUPPLIED)
+    settings = _registry.resolve(kind, registry, part.name, part.settings, supplied=_SUPPLIED.get(kind, ()))
     parameters = inspect.signature(registry[part.name]).parameters
     for name, value in part.settings.items():
         _check_value(f"setting {name} of {part.name}", value, parameters[name].annotation)

@@ -124,7 +124,8 @@ def accuracy_bars(runs: Sequence[Run], epoch: Literal["best", "last"]) -> str:
             x = groups + (position - (len(losses) - 1) / 2) * width
             drawn = ax.bar(x, means, width, yerr=stds, color=colour, label=loss, error_kw={"linewidth": 1})
             ax.bar_label(drawn, fmt="%.0f", label_type="center", color="white", fontsize=8)
-        ax.set_xticks(range(len(problems)), [f"{problem}\n{rate:.0%}" for problem, rate in problems])
+        ticks = [f"{problem} {rate:.0%}".replace(" ", "\n") for problem, rate in problems]
+        ax.set_xticks(range(len(problems)), ticks, fontsize=8)
         title = "best noisy-validation epoch" if epoch == "best" else "last epoch"
         ax.set(title=title, ylabel="test accuracy, %", ylim=(0, 125), yticks=range(0, 101, 20))
         ax.legend(ncols=min(4, len(losses)), loc="upper center", columnspacing=1, handlelength=1)

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -239,3 +240,21 @@ def test_several_data_sets_are_told_apart_and_each_chooses_its_learning_rate(tmp
     assert len(re.findall(r"\| text-csv train=mine/test.csv \| 0\.\d+ / 0\.\d+ \| [01] \|", text)) == 2 * 2
     assert "text-csv train=mine/test.csv cce,0.01," in (out / "learning_rate.csv").read_text()
     assert len((out / "learning_rate.csv").read_text().splitlines()) == 1 + 2 * 2 * 2
+
+
+def test_two_drivers_of_which_one_is_killed_come_to_the_bytes_of_an_undisturbed_one(tmp_path):
+    slow = {"augment": {"name": "crop", "padding": 1}, "epochs": 20, "seeds": 1, "learning_rate": 0.1}  # so not stacked
+    changes = {name: value for name, value in SMALL.items() if "learning_rate" not in name} | slow
+    settings = [f"--set={name}={json.dumps(value)}" for name, value in changes.items()]
+    both = tmp_path / "both"
+    line = [sys.executable, "-m", "labelnoise", "study", "run", "digits", "--out", str(both), "--workers=1", *settings]
+    drivers = [subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    while len(list(both.glob("runs/*/checkpoint.pt"))) < 2:  # each is at a run of its own
+        assert [driver.poll() for driver in drivers] == [None, None]
+        time.sleep(0.02)
+    drivers[0].kill()
+    drivers[0].communicate()
+    _, errors = drivers[1].communicate(timeout=120)
+    assert drivers[1].returncode == 0, errors
+    study.run("digits", tmp_path / "one", changes=changes, workers=1)
+    assert (both / "results.csv").read_bytes() == (tmp_path / "one" / "results.csv").read_bytes()

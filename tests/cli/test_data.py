@@ -70,7 +70,10 @@ def test_without_a_network_one_line_says_which_file_to_put_where(command, tmp_pa
     assert errors.count("\n") == 1
     assert errors.startswith("labelnoise: http://127.0.0.1:")
     where = tmp_path / "root" / "fashion-mnist"
-    assert errors.strip().endswith(f"get it elsewhere and put train-images-idx3-ubyte.gz in {where}")
+    images, labels = "images-idx3-ubyte.gz", "labels-idx1-ubyte.gz"
+    everything = f"train-{images}, train-{labels}, t10k-{images}, t10k-{labels}"
+    put = f"get it elsewhere and put train-{images} in {where}"
+    assert errors.strip().endswith(f"{put}; 4 wanted in all: {everything}")
     assert not (tmp_path / "root").exists()
 
 

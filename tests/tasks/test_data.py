@@ -253,6 +253,13 @@ class TestFetch:
         )
         assert "is not the official file: md5" in told
 
+    def test_human_labels_without_a_network_name_the_images_too(self, tmp_path, monkeypatch):
+        for name in ("cifar10", "cifar10n"):
+            change(monkeypatch, name, downloads=at(refusing(), name))
+        both = "2 wanted in all: cifar-10-python.tar.gz, CIFAR-10_human.pt"
+        with pytest.raises(ValueError, match=f"put cifar-10-python.tar.gz, unpacked, in .*; {both}$"):
+            fetch_data("cifar10n", root=tmp_path / "root")
+
     def test_human_labels_bring_their_images_along(self, tmp_path, monkeypatch):
         pages = self.cifar(tmp_path, monkeypatch)
         labels = datasets.cifar10(tmp_path / "published").train.labels.numpy()

@@ -82,19 +82,25 @@ def fetch_data(name: str, *, root: Path | str | None = None) -> list[Path]:
             network, or not the file that was published: the message says which file to put where.
     """
     source, root = _source(name), data_root(root)
-    if source.needs:
-        fetch_data(source.needs, root=root)
-    with contextlib.suppress(ValueError):
-        return source.locate(root)
-    folder = root / source.folder
-    try:
-        with tempfile.TemporaryDirectory(prefix=".labelnoise-", dir=_nearest(folder)) as staging:
-            for part in source.downloads:
-                _stage(part, source, folder, Path(staging))
-            _install(Path(staging) / "ready", folder)
-    except OSError as error:
-        raise ValueError(f"{folder} cannot be written: {error.strerror or error}") from None
+    missing = [_source(each) for each in (source.needs, name) if each and _found(each, root) is None]
+    for each in missing:
+        folder = root / each.folder
+        try:
+            with tempfile.TemporaryDirectory(prefix=".labelnoise-", dir=_nearest(folder)) as staging:
+                for part in each.downloads:
+                    _stage(part, each, folder, Path(staging))
+                _install(Path(staging) / "ready", folder)
+        except UnreachableError as error:
+            wanted = [part.name for other in missing for part in other.downloads if not _is_there(part, folder)]
+            everything = f"; {len(wanted)} wanted in all: {', '.join(wanted)}" * (len(wanted) > 1)
+            raise ValueError(f"{error}{everything}") from None
+        except OSError as error:
+            raise ValueError(f"{folder} cannot be written: {error.strerror or error}") from None
     return source.locate(root)
+
+
+def _is_there(part: Download, folder: Path) -> bool:
+    return all((folder / name).is_file() for name in part.members or (part.name,))
 
 
 def _what(name: str) -> str:
@@ -127,7 +133,7 @@ def _nearest(folder: Path) -> Path:
 def _stage(part: Download, source: Source, folder: Path, staging: Path) -> None:
     """Fetch one file and lay it, or what is in it, under ``ready`` if it is what was published."""
     names = part.members or (part.name,)
-    if all((folder / name).is_file() for name in names):
+    if _is_there(part, folder):
         for name in names:
             verify_file(folder / name, name, source)
         return
@@ -144,13 +150,13 @@ def _stage(part: Download, source: Source, folder: Path, staging: Path) -> None:
             unpack(target, part.members, ready)
             target.unlink()
     except UnreachableError as error:
-        raise ValueError(f"{error}; get it elsewhere and put {what} in {folder}") from None
+        raise UnreachableError(f"{error}; get it elsewhere and put {what} in {folder}") from None
     for name in names:
         try:
             verify_file(ready / name, name, source)
         except ValueError as error:
             reason = str(error).replace(str(ready / name), part.url)
-            raise ValueError(f"{reason}; get it elsewhere and put {what} in {folder}") from None
+            raise UnreachableError(f"{reason}; get it elsewhere and put {what} in {folder}") from None
 
 
 def _install(ready: Path, folder: Path) -> None:

@@ -214,7 +214,7 @@ def test_what_cannot_be_run_is_refused_before_the_folder_is_bound(changes, only,
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_several_data_sets_are_told_apart_and_each_chooses_its_learning_rate(tmp_path):
+def test_several_data_sets_are_told_apart_and_each_chooses_its_learning_rate(tmp_path, monkeypatch):
     (tmp_path / "mine").mkdir()
     for name in ("train", "test"):
         rows = "".join(f"good fine {n},yes\nbad poor {n},no\n" for n in range(30))
@@ -228,10 +228,9 @@ def test_several_data_sets_are_told_apart_and_each_chooses_its_learning_rate(tmp
         "learning_rate.at_rate": 0.0,
     }
     out = tmp_path / "out"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LABELNOISE_DATA", str(tmp_path))
-        rows = study.run("digits", out, changes=changes, workers=1)
-        counts = study.status(out)
+    monkeypatch.setenv("LABELNOISE_DATA", str(tmp_path))
+    rows = study.run("digits", out, changes=changes, workers=1)
+    counts = study.status(out)
     assert counts.left == counts.failed == 0
     assert [row.problem for row in rows] == ["text-csv train=mine/train.csv symmetric"] * 2 + [
         "text-csv train=mine/test.csv symmetric"
@@ -258,3 +257,14 @@ def test_two_drivers_of_which_one_is_killed_come_to_the_bytes_of_an_undisturbed_
     assert drivers[1].returncode == 0, errors
     study.run("digits", tmp_path / "one", changes=changes, workers=1)
     assert (both / "results.csv").read_bytes() == (tmp_path / "one" / "results.csv").read_bytes()
+
+
+def test_a_data_set_of_which_nothing_is_selected_chooses_no_learning_rate(tmp_path, monkeypatch):
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.csv").write_text("text,label\n" + "good,yes\nbad,no\n" * 30)
+    monkeypatch.setenv("LABELNOISE_DATA", str(tmp_path))
+    changes = SMALL | {"datasets": [{"name": "text-csv"}, {"name": "digits"}], "model": {"name": "mlp", "hidden": [8]}}
+    rows = study.run("digits", tmp_path / "out", changes=changes, workers=1, only="dataset=digits")
+    assert {row.config.dataset.name for row in rows} == {"digits"}
+    names = {json.loads(path.read_text())["config"]["dataset"]["name"] for path in tmp_path.rglob("run.json")}
+    assert names == {"digits"}

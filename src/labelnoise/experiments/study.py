@@ -39,9 +39,7 @@ class Study(NamedTuple):
 
 def check_selection(recipe: Recipe, only: Callable[[RunConfig], bool]) -> None:
     """Raise a ``ValueError`` where there are no data, the noise does not fit them, or ``only`` selects no run."""
-    rates = {loss.label: 1.0 for loss in recipe.losses}
-    runs = [run for part in recipe.datasets for run in study_runs(recipe, load_data(part), learning_rates=rates)]
-    if not any(only(run) for run in runs):
+    if not any([_selects(only, recipe, load_data(part)) for part in recipe.datasets]):  # a list: try every data set
         raise ValueError("the selection leaves no run of the study")
 
 
@@ -61,7 +59,7 @@ def run_study(
         root: the study's folder; it is made if need be.
         workers: number of processes.
         on_progress: told the state of every run twice a second, from a thread.
-        only: which runs of the study to do; the runs that choose the learning rate are always done.
+        only: which runs of the study to do; the runs that choose their learning rate are always done.
         device: ``"cpu"``, ``"cuda"``, ... or ``"auto"``.
 
     Raises:
@@ -131,6 +129,11 @@ def _planned(recipe: Recipe, data: LoadedData, root: Path, failures: Sequence[Fa
     return runs
 
 
+def _selects(only: Callable[[RunConfig], bool], recipe: Recipe, data: LoadedData) -> bool:
+    """Whether any run on ``data`` is selected, whatever its learning rate."""
+    return any(map(only, study_runs(recipe, data, learning_rates={loss.label: 1.0 for loss in recipe.losses})))
+
+
 def _store(root: Path) -> Store | None:
     """What is known of runs that are not done; a clone of a recorded study has none."""
     path = root / "store.sqlite"
@@ -168,8 +171,7 @@ def _study_of(
     def runs(learning_rates: dict[str, float]) -> list[Run]:
         return finish([run for run in study_runs(recipe, data, learning_rates=learning_rates) if only(run)])
 
-    shared = learning_rate(chooser(recipe))
-    if shared is None:
+    if not _selects(only, recipe, data) or (shared := learning_rate(chooser(recipe))) is None:
         return [], [], []
     result = runs({loss.label: shared for loss in recipe.losses})
     own: list[Run] = []

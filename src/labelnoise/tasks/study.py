@@ -35,6 +35,7 @@ from labelnoise.reports import (
 from labelnoise.runs import RunConfig, short_names
 
 _SELECTABLE: dict[str, Callable[[RunConfig, str], bool]] = {
+    "dataset": lambda run, name: run.dataset.name == name,
     "loss": lambda run, name: run.loss.name == name,
     "noise": lambda run, name: run.noise.name == name,
     "rate": lambda run, rate: run.rate == float(rate),

@@ -87,6 +87,22 @@ def test_noise_on_human_labels_is_of_both(other_data):
     row = problem(config).transition[0]
     assert row[:3].tolist() == pytest.approx([0.5 * (1 - share), 0.5, 0.5 * share])
     assert row[3:].abs().max() == 0
+    (config,) = runs({"datasets.0.name": "cifar10n"}, name="class_dependent", transition=CONFUSING)
+    zeros = (other_data["digits"].true_labels == 0).double().mean().item()
+    assert config.rate == pytest.approx(zeros * (1 - 0.7 * (1 - share)), abs=1e-4)
+
+
+def test_foreign_images_among_human_labels_leave_the_other_truths_as_they_are(other_data):
+    (config,) = runs({"datasets.0.name": "cifar10n"}, name="open_set", rates=[0.4], dataset="cifar100")
+    found = problem(config)
+    own = found.true_labels != -1
+    assert torch.equal(
+        found.true_labels[own],
+        other_data["digits"].true_labels[torch.searchsorted(other_data["digits"].train.index, found.training.index)][
+            own
+        ],
+    )
+    assert (found.training.labels[own] != found.true_labels[own]).any()
 
 
 def test_an_open_set_run_is_bound_to_the_other_images_too(other_data, tmp_path):

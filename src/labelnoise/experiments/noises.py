@@ -12,6 +12,7 @@ from labelnoise import noise
 from labelnoise._types import Batch, NoiseRecord
 from labelnoise.datasets import Dataset
 from labelnoise.experiments.data import load_data
+from labelnoise.noise.open_set import NO_CLASS
 from labelnoise.runs import Part, RunConfig
 from labelnoise.training import child_generator
 
@@ -37,10 +38,10 @@ def expected_rate(part: Part, data: Dataset) -> float:
     Raises:
         ValueError: as of :func:`check_noise`.
     """
-    if part.name == "human":
-        return round((data.train.labels != data.true_labels).double().mean().item(), 4)
-    stays = _transition(part, data).diagonal()
-    return round(1 - stays[data.train.labels].mean().item(), 4)
+    transition = _confusion(data.true_labels, data.train.labels, len(data.class_names))
+    if part.name != "human":
+        transition @= _transition(part, data)
+    return round(1 - transition.diagonal()[data.true_labels].mean().item(), 4)
 
 
 def check_noise(part: Part, data: Dataset) -> None:
@@ -70,8 +71,9 @@ def add_noise(
     Raises:
         ValueError: a setting that does not fit the data, or another second data set than the config was made for.
     """
+    given = _confusion(true_labels, train.labels, num_classes)  # the identity where the data's labels are right
     if config.noise.name == "human":
-        return train, true_labels, _confusion(true_labels, train.labels, num_classes)
+        return train, true_labels, given
     generator = child_generator(config.seed, "noise")
     if config.noise.name == "open_set":
         wanted = config.noise.settings
@@ -81,12 +83,10 @@ def add_noise(
         replaced = noise.open_set(
             train.inputs, train.labels, other_inputs=other.dataset.train.inputs, rate=config.rate, generator=generator
         )
-        return train._replace(inputs=replaced.inputs), replaced.true_labels, None
+        foreign = true_labels.index_fill(0, replaced.replaced, NO_CLASS)
+        return train._replace(inputs=replaced.inputs), foreign, None
     noisy = _apply(config.noise, train, rate=config.rate, num_classes=num_classes, generator=generator)
-    transition = noisy.transition
-    if not torch.equal(train.labels, true_labels):  # noise on labels that were wrong before
-        transition = _confusion(true_labels, train.labels, num_classes) @ transition
-    return train._replace(labels=noisy.labels), true_labels, transition
+    return train._replace(labels=noisy.labels), true_labels, given @ noisy.transition
 
 
 def _apply(part: Part, train: Batch, *, rate: float, num_classes: int, generator: torch.Generator) -> NoiseRecord:

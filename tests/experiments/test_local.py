@@ -48,6 +48,12 @@ def test_a_run_that_fails_is_recorded_and_stops_no_other(tmp_path):
     assert not RunFolder(tmp_path / "runs", bad).path.exists()
 
 
+def test_what_was_left_by_another_selection_is_not_done(tmp_path):
+    Store(tmp_path / "store.sqlite").add(configs())
+    run_all(configs()[:1], tmp_path, workers=1, on_progress=lambda _: None)
+    assert len(read_all(configs(), tmp_path)) == 1
+
+
 def test_what_another_driver_is_at_is_waited_for(tmp_path):
     wanted = configs(seeds=1)[:2]
     store = Store(tmp_path / "store.sqlite")

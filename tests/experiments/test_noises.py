@@ -119,7 +119,7 @@ def test_an_open_set_run_is_bound_to_the_other_images_too(other_data, tmp_path):
     other_data["cifar100"] = other_data["cifar100"]._replace(test=other_data["digits"].train)
     data_module._load_data.cache_clear()
     problem_module._load_problem.cache_clear()
-    with pytest.raises(ValueError, match="dataset cifar100 has checksum"):
+    with pytest.raises(ValueError, match="dataset cifar100 is not the one the run was made for"):
         problem(config)
 
 
@@ -142,6 +142,25 @@ def test_an_open_set_run_is_bound_to_the_other_images_too(other_data, tmp_path):
 def test_what_is_no_noise_for_the_data_is_named_before_anything_runs(settings, message):
     with pytest.raises(ValueError, match=message):
         runs({}, **settings)
+
+
+def test_images_that_do_not_go_with_the_others_are_named_before_anything_runs(other_data):
+    large = other_data["cifar100"].train._replace(inputs=torch.zeros(7, 1, 9, 9))
+    other_data["cifar100"] = other_data["cifar100"]._replace(train=large)
+    with pytest.raises(ValueError, match=r"other_inputs must be torch.float32 of shape \(n, ...\) with \(1, 8, 8\)"):
+        runs({}, name="open_set", rates=[0.4], dataset="cifar100")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train_samples": 5000}, "train_samples must be at most 1437, all of digits, got 5000"),
+        ({"features": {"name": "tfidf"}}, "digits holds no texts, and wants no features"),
+    ],
+)
+def test_data_that_the_rest_does_not_fit_are_named_before_anything_runs(changes, message):
+    with pytest.raises(ValueError, match=message):
+        runs(changes, name="symmetric", rates=[0.4])
 
 
 def test_a_learning_rate_is_chosen_at_the_noise_that_has_no_rate_of_its_own():

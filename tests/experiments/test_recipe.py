@@ -1,6 +1,7 @@
 import json
 import re
 import tomllib
+from datetime import date
 from importlib.resources import files
 from pathlib import Path
 
@@ -114,6 +115,13 @@ def test_mistakes_are_named_in_one_line(old, new, message):
             {"losses.0": {"name": "forward", "transition": "treu"}},
             "transition must be 'true' or 'est.* 'treu'",
         ),
+        ("digits", {"losses.0": {"name": "gce"}}, "losses must differ from each other, got number 0 again as 2"),
+        ("digits", {"losses.0": {"name": "gce", "q": 1}, "losses.1": {"name": "gce", "q": 1.0}}, "0 again as 1"),
+        ("digits", {"noises.0.rates": [0.4, 0.4]}, "rates of symmetric must differ from each other"),
+        ("digits", {"noises": [{"name": "symmetric", "rates": [rate]} for rate in (0.1, 0.4)]}, "noises must differ"),
+        ("digits", {"learning_rate.candidates": [0.1, 0.1]}, "learning_rate.candidates must differ from each other"),
+        ("digits", {"learning_rate": float("inf")}, "recipe setting learning_rate: .*finite number"),
+        ("digits", {"schedule.milestones": date(1979, 5, 27)}, "milestones of multi_step: must be a number, a text"),
         ("digits", {"datasets": []}, "recipe setting datasets: .*at least 1 item"),
         ("digits", {"dataset": {"name": "digits"}}, "unknown setting 'dataset'; did you mean 'datasets'"),
         ("digits", {"datasets.0": "digits"}, "recipe setting datasets.0: .*dict.*, got 'digits'"),
@@ -122,6 +130,12 @@ def test_mistakes_are_named_in_one_line(old, new, message):
 def test_what_is_not_there_is_named(name, changes, message):
     with pytest.raises(ValueError, match=message):
         load_recipe(name, changes)
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "recipe.toml").write_bytes(b"title = '\xff'")
+    with pytest.raises(ValueError, match=r"recipe .*recipe\.toml is not UTF-8"):
+        load_recipe(str(tmp_path / "recipe.toml"))
 
 
 def test_the_recipe_of_the_documentation_is_one():

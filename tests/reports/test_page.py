@@ -23,11 +23,11 @@ def page_of(runs):
 
 
 def test_the_gallery_is_of_lq_where_its_samples_were_kept(runs):
-    assert "training labels of gce at\n    40 %" in page_of(runs)
+    assert "training labels of gce on\n    digits at 40 %" in page_of(runs)
     for run in runs:
         if run.config.loss.name == "gce":
             (run.path / "samples.npz").unlink()
-    assert "training labels of pruned_gce at\n    40 %" in page_of(runs)
+    assert "training labels of pruned_gce on\n    digits at 40 %" in page_of(runs)
     for run in runs:
         (run.path / "samples.npz").unlink(missing_ok=True)
     assert "training labels of" not in page_of(runs)

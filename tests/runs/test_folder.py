@@ -44,3 +44,13 @@ def test_a_run_comes_back_as_it_was_written(tmp_path):
         (folder.path / large).unlink()
     assert repr(folder.read()) == repr(run)
     assert run.samples() is None
+
+    (folder.path / "samples.npz").write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    with pytest.raises(ValueError, match=r"samples\.npz is damaged; without it"):
+        run.samples()
+    for name, damage in (("history.csv", "epoch,other\n1,2\n"), ("run.json", "[]"), ("run.json", "")):
+        before = (folder.path / name).read_bytes()
+        (folder.path / name).write_text(damage)
+        with pytest.raises(ValueError, match=f"{folder.path} is damaged; remove the folder"):
+            folder.read()
+        (folder.path / name).write_bytes(before)

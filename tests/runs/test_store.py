@@ -83,6 +83,12 @@ def test_what_is_trained_together_is_claimed_together(store):
     assert store.claim() == []
 
 
+def test_only_what_is_wanted_is_claimed(store):
+    store.add([*configs(3), *stacked(3)])
+    wanted = {configs(3)[1].run_id, stacked(3)[2].run_id}
+    assert [store.claim(wanted=wanted) for _ in range(3)] == [[configs(3)[1]], [stacked(3)[2]], []]
+
+
 def test_claimants_share_a_large_stack(store):
     store.add(stacked(40))
     assert [len(store.claim(2)) for _ in range(5)] == [20, 10, 8, 2, 0]

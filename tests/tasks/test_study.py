@@ -1,4 +1,5 @@
 import csv
+import importlib
 import json
 import re
 import shutil
@@ -152,10 +153,17 @@ def test_failed_runs_are_told_of_after_the_others_have_been_reported(tmp_path):
 
 def test_a_learning_rate_that_diverges_is_not_chosen_and_stops_nothing(tmp_path):
     changes = SMALL | {"learning_rate.candidates": [0.01, 1e30], "losses": [{"name": "cce"}]}
-    with pytest.raises(ChildProcessError, match="runs failed, the first with NonFiniteLossError"):
+    with pytest.raises(ChildProcessError, match="1 runs failed, the first with NonFiniteLossError"):
         study.run("digits", tmp_path, changes=changes, workers=1)
     assert len((tmp_path / "results.csv").read_text().splitlines()) == 1 + 2
     assert "cce,1e+30" not in (tmp_path / "learning_rate.csv").read_text()
+    before = {name: (tmp_path / name).read_bytes() for name in ("results.csv", "README.md", "report.html")}
+    for path in tmp_path.glob("store.sqlite*"):  # as in a clone
+        path.unlink()
+    study.report(tmp_path)
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+    assert study.status(tmp_path).failed == len(json.loads((tmp_path / "failures.json").read_text()))
+    assert study.status(tmp_path).left == 0
 
 
 def test_a_selection_leaves_the_other_finished_runs_in_the_tables(out, tmp_path):
@@ -215,11 +223,17 @@ def test_what_cannot_be_run_is_refused_before_the_folder_is_bound(changes, only,
 
 
 def test_several_data_sets_are_told_apart_and_each_chooses_its_learning_rate(tmp_path, monkeypatch):
-    (tmp_path / "mine").mkdir()
-    for name in ("train", "test"):
-        rows = "".join(f"good fine {n},yes\nbad poor {n},no\n" for n in range(30))
-        (tmp_path / "mine" / f"{name}.csv").write_text("text,label\n" + rows)
-    sets = [{"name": "text-csv", "train": f"mine/{name}.csv", "test": "mine/test.csv"} for name in ("train", "test")]
+    (tmp_path / "a").mkdir()
+    for name, word in (("a-b.csv", "fine"), ("a/b.csv", "good fine nice")):  # of which figures' names make the same
+        (tmp_path / name).write_text("text,label\n" + "".join(f"{word} {n},yes\nbad {n},no\n" for n in range(30)))
+    monkeypatch.setenv("LABELNOISE_DATA", str(tmp_path))
+    monkeypatch.setattr(  # the first data set's lowest, the second's highest
+        "labelnoise.experiments.study.choose_learning_rate",
+        lambda runs: {"a/b.csv": min, "a-b.csv": max}[runs[0].config.dataset.settings["train"]](
+            run.config.learning_rate for run in runs
+        ),
+    )
+    sets = [{"name": "text-csv", "train": name, "test": "a-b.csv"} for name in ("a/b.csv", "a-b.csv")]
     changes = SMALL | {
         "datasets": sets,
         "features": {"name": "tfidf", "min_count": 1},
@@ -228,16 +242,18 @@ def test_several_data_sets_are_told_apart_and_each_chooses_its_learning_rate(tmp
         "learning_rate.at_rate": 0.0,
     }
     out = tmp_path / "out"
-    monkeypatch.setenv("LABELNOISE_DATA", str(tmp_path))
     rows = study.run("digits", out, changes=changes, workers=1)
-    counts = study.status(out)
-    assert counts.left == counts.failed == 0
-    assert [row.problem for row in rows] == ["text-csv train=mine/train.csv symmetric"] * 2 + [
-        "text-csv train=mine/test.csv symmetric"
-    ] * 2
-    text = (out / "README.md").read_text()
-    assert len(re.findall(r"\| text-csv train=mine/test.csv \| 0\.\d+ / 0\.\d+ \| [01] \|", text)) == 2 * 2
-    assert "text-csv train=mine/test.csv cce,0.01," in (out / "learning_rate.csv").read_text()
+    assert study.status(out).left == study.status(out).failed == 0
+    assert [(row.problem, row.config.learning_rate) for row in rows] == [
+        *[("text-csv train=a/b.csv symmetric", 0.01)] * 2,
+        *[("text-csv train=a-b.csv symmetric", 0.1)] * 2,
+    ]
+    text, page = (out / "README.md").read_text(), (out / "report.html").read_text()
+    assert len(re.findall(r"\| text-csv train=a/b.csv \| 0\.01 / 0\.01 \| [01] \|", text)) == 2 * 2
+    for report in (text, page):
+        assert "earning rate 0.01 on text-csv train=a/b.csv, 0.1 on text-csv train=a-b.csv" in report
+    assert len(list((out / "figures").glob("*.svg"))) == 2 + 2 * 3
+    assert "text-csv train=a-b.csv cce,0.01," in (out / "learning_rate.csv").read_text()
     assert len((out / "learning_rate.csv").read_text().splitlines()) == 1 + 2 * 2 * 2
 
 
@@ -260,11 +276,12 @@ def test_two_drivers_of_which_one_is_killed_come_to_the_bytes_of_an_undisturbed_
 
 
 def test_a_data_set_of_which_nothing_is_selected_chooses_no_learning_rate(tmp_path, monkeypatch):
-    for name in ("train", "test"):
-        (tmp_path / f"{name}.csv").write_text("text,label\n" + "good,yes\nbad,no\n" * 30)
-    monkeypatch.setenv("LABELNOISE_DATA", str(tmp_path))
-    changes = SMALL | {"datasets": [{"name": "text-csv"}, {"name": "digits"}], "model": {"name": "mlp", "hidden": [8]}}
+    module = importlib.import_module("labelnoise.experiments.data")
+    digits = module.datasets.load("digits")
+    monkeypatch.setattr(module.datasets, "load", lambda *_, **__: digits)
+    changes = SMALL | {"datasets": [{"name": "fashion-mnist"}, {"name": "digits"}]}
     rows = study.run("digits", tmp_path / "out", changes=changes, workers=1, only="dataset=digits")
+    module._load_data.cache_clear()
     assert {row.config.dataset.name for row in rows} == {"digits"}
     names = {json.loads(path.read_text())["config"]["dataset"]["name"] for path in tmp_path.rglob("run.json")}
     assert names == {"digits"}

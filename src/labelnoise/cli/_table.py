@@ -15,7 +15,7 @@ def print_summaries(summaries: Sequence[Summary]) -> None:
     names = ("noise", "loss", "best\nepoch", "last\nepoch", "errors\nfound", "flags\nright")
     seeds = " to ".join(str(count) for count in sorted({row.seeds for row in summaries}))
     title = f"Test accuracy at best and last epoch, %, mean ± std; seeds: {seeds}"
-    columns = (Column(name, no_wrap=True) for name in names)
+    columns = (Column(name, no_wrap=name != "noise") for name in names)
     table = Table(*columns, title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for row, following in zip(summaries, [*summaries[1:], None], strict=True):
         values = (value.percent() for value in (row.best, row.last, row.recall, row.precision))

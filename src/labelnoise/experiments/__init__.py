@@ -5,7 +5,15 @@ from labelnoise.experiments.local import read_all, run_all
 from labelnoise.experiments.progress import study_progress
 from labelnoise.experiments.recipe import Recipe, load_recipe, parse_recipe, recipe_names
 from labelnoise.experiments.run import execute
-from labelnoise.experiments.study import Counts, Study, check_selection, count_runs, read_study, run_study
+from labelnoise.experiments.study import (
+    Counts,
+    Study,
+    check_selection,
+    count_runs,
+    read_study,
+    run_study,
+    write_failures,
+)
 from labelnoise.experiments.sweep import (
     choose_learning_rate,
     chooser,
@@ -35,4 +43,5 @@ __all__ = [
     "study_progress",
     "study_runs",
     "tuning_runs",
+    "write_failures",
 ]

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 
 import joblib
@@ -38,22 +38,21 @@ def run_all(
     store = Store(root / "store.sqlite")
     finished = [config for config in configs if RunFolder(root / "runs", config).is_finished]
     store.add(configs, finished=finished)
+    wanted = {config.run_id for config in configs}  # others may be left from a run that was cut off
     workers = min(workers, len(configs) - len(finished))  # a process takes seconds to start
     try:
         with polling(lambda: on_progress(store.states())):
-            work = [joblib.delayed(_work)(root, os.getpid(), device, workers) for _ in range(workers)]
+            work = [joblib.delayed(_work)(root, os.getpid(), device, workers, wanted) for _ in range(workers)]
             joblib.Parallel(n_jobs=max(1, workers))(work)
-            while not _is_over(configs, store):  # another driver has some of the runs, and may be killed over them
+            while not _is_over(wanted, store):  # another driver has some of the runs, and may be killed over them
                 time.sleep(_POLL_SECONDS)
-                _work(root, os.getpid(), device, workers)
+                _work(root, os.getpid(), device, workers, wanted)
     except TerminatedWorkerError:
         raise ChildProcessError("a worker process was killed; the same command goes on from its checkpoint") from None
-    wanted = {config.run_id for config in configs}
     return [(config, error) for config, error in store.failures() if config.run_id in wanted]
 
 
-def _is_over(configs: Sequence[RunConfig], store: Store) -> bool:
-    wanted = {config.run_id for config in configs}
+def _is_over(wanted: Container[str], store: Store) -> bool:
     return all(state in ("done", "failed") for config, state in store.states() if config.run_id in wanted)
 
 
@@ -68,10 +67,10 @@ def read_all(configs: Sequence[RunConfig], root: Path) -> list[Run]:
     return [folder.read() for folder in folders if folder.is_finished]
 
 
-def _work(root: Path, driver: int, device: str, workers: int) -> None:
+def _work(root: Path, driver: int, device: str, workers: int, wanted: Container[str] | None = None) -> None:
     store = Store(root / "store.sqlite")
     with store.heartbeat(), working_for(driver):
-        while configs := store.claim(workers):
+        while configs := store.claim(workers, wanted=wanted):
             for config, error in zip(configs, _attempt(configs, root / "runs", device), strict=True):
                 store.finish(config, error=None if error is None else f"{type(error).__name__}: {error}")
 

@@ -21,6 +21,7 @@ NOISES: dict[str, Callable[..., Any]] = {
     "human": lambda: None,  # the labels as the data set gives them
     "open_set": lambda rate, dataset: None,
 }
+_NONE = torch.empty(0, dtype=torch.int64)  # of the samples
 _READ: dict[str, Callable[[Any], Any]] = {  # what a file has no word for
     "transition": lambda rows: torch.tensor(rows, dtype=torch.float64),
     "mapping": lambda pairs: {int(label): wrong for label, wrong in pairs.items()},
@@ -50,6 +51,8 @@ def check_noise(part: Part, data: Dataset) -> None:
     Raises:
         ValueError: a setting that is out of range or does not fit the data; no human labels.
     """
+    if part.name == "open_set":
+        _replace(part, data.train.take(_NONE), rate=0.0, generator=torch.Generator())
     if part.name == "human" and torch.equal(data.train.labels, data.true_labels):
         raise ValueError(f"noise human is of labels that people gave, {data.name} has the true ones alone")
     if part.name not in ("human", "open_set"):
@@ -76,13 +79,9 @@ def add_noise(
         return train, true_labels, given
     generator = child_generator(config.seed, "noise")
     if config.noise.name == "open_set":
-        wanted = config.noise.settings
-        other = load_data(Part(name=wanted["dataset"]))
-        if other.checksum != wanted["checksum"]:
-            raise ValueError(f"dataset {wanted['dataset']} has checksum {other.checksum}, not {wanted['checksum']}")
-        replaced = noise.open_set(
-            train.inputs, train.labels, other_inputs=other.dataset.train.inputs, rate=config.rate, generator=generator
-        )
+        if identified(config.noise) != config.noise:
+            raise ValueError(f"dataset {config.noise.settings['dataset']} is not the one the run was made for")
+        replaced = _replace(config.noise, train, rate=config.rate, generator=generator)
         foreign = true_labels.index_fill(0, replaced.replaced, NO_CLASS)
         return train._replace(inputs=replaced.inputs), foreign, None
     noisy = _apply(config.noise, train, rate=config.rate, num_classes=num_classes, generator=generator)
@@ -102,8 +101,13 @@ def _apply(part: Part, train: Batch, *, rate: float, num_classes: int, generator
     return record
 
 
+def _replace(part: Part, train: Batch, *, rate: float, generator: torch.Generator) -> noise.OpenSetRecord:
+    other = load_data(Part(name=part.settings["dataset"])).dataset.train.inputs
+    return noise.open_set(train.inputs, train.labels, other_inputs=other, rate=rate, generator=generator)
+
+
 def _transition(part: Part, data: Dataset) -> Float64[Tensor, "k k"]:
-    none = data.train.take(torch.empty(0, dtype=torch.int64))
+    none = data.train.take(_NONE)
     return _apply(part, none, rate=0.0, num_classes=len(data.class_names), generator=torch.Generator()).transition
 
 

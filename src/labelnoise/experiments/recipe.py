@@ -3,7 +3,7 @@
 import inspect
 import json
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -19,7 +19,7 @@ from labelnoise.runs import Part
 from labelnoise.training import AUGMENTATIONS, SCHEDULES, Precision, resolve_precision
 
 Rate = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 _SUPPLIED = {  # by a run, whatever the recipe says
     "data set": ("root",),
@@ -58,7 +58,7 @@ class Recipe(BaseModel):
     title: str
     datasets: list[Part] = Field(min_length=1)
     """Each a study of its own, learning rate included, in one report."""
-    train_samples: int | None = None
+    train_samples: int | None = Field(default=None, ge=2)
     features: Part | None = None
     model: Part
     augment: Part | None = None
@@ -71,7 +71,7 @@ class Recipe(BaseModel):
     learning_rate: Positive | LearningRate
     momentum: float = Field(ge=0, lt=1)
     nesterov: bool = False
-    weight_decay: float = Field(ge=0)
+    weight_decay: float = Field(ge=0, allow_inf_nan=False)
     schedule: Part
     validation_fraction: float = Field(gt=0, lt=1)
     precision: Precision
@@ -108,6 +108,8 @@ def load_recipe(name: str, changes: dict[str, Any] | None = None, *, device: str
             text = Path(name).read_text()
         except OSError as error:
             raise ValueError(f"recipe {name} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise ValueError(f"recipe {name} is not UTF-8: {error}") from None
     else:
         _registry.check_name("recipe", name, recipe_names())
         text = (_packaged() / f"{name}.toml").read_text()
@@ -161,6 +163,14 @@ def _resolved(recipe: Recipe) -> Recipe:
             "noises": [_resolve("noise model", NOISES, grid, rates=grid.rates) for grid in recipe.noises],
         }
     )
+    # Of what is there twice the seeds would count double.
+    _check_distinct("datasets", resolved.datasets)
+    _check_distinct("losses", resolved.losses)
+    _check_distinct("noises", [Part(name=grid.name, **grid.settings) for grid in resolved.noises])
+    for grid in resolved.noises:
+        _check_distinct(f"rates of {grid.name}", grid.rates or [])
+    if isinstance(rule, LearningRate):
+        _check_distinct("learning_rate.candidates", rule.candidates)
     for loss in resolved.losses:
         if loss.name != "forward":
             objectives.build(loss.name, num_samples=1, **loss.settings)
@@ -192,12 +202,20 @@ def _check_value(what: str, value: Any, annotation: Any) -> None:
             TypeAdapter(alternative).validate_json(json.dumps(value), strict=True)
         except PydanticSchemaGenerationError:
             continue
+        except TypeError:  # a date, of which JSON knows nothing
+            problems.append("must be a number, a text, a list or a table")
         except ValidationError as error:
             problems.append(error.errors()[0]["msg"])
         else:
             return
     if problems:
         raise ValueError(f"{what}: {problems[0]}, got {value!r}")
+
+
+def _check_distinct(name: str, values: Sequence[object]) -> None:
+    for number, value in enumerate(values):
+        if value in values[:number]:
+            raise ValueError(f"{name} must differ from each other, got number {values.index(value)} again as {number}")
 
 
 def _change(settings: Any, name: str, value: Any) -> None:

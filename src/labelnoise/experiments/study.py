@@ -1,5 +1,6 @@
 """A whole study: choose the learning rate by noisy validation, then run everything with it, data set by data set."""
 
+import json
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -7,11 +8,14 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from labelnoise import _files
 from labelnoise.experiments.data import LoadedData, load_data
 from labelnoise.experiments.local import read_all, run_all, stop_workers
 from labelnoise.experiments.recipe import LearningRate, Recipe
 from labelnoise.experiments.sweep import choose_learning_rate, chooser, study_runs, tuning_runs
 from labelnoise.runs import Failure, Part, Run, RunConfig, RunFolder, RunState, Store
+
+_FAILURES = "failures.json"
 
 Finish = Callable[[Sequence[RunConfig]], list[Run]]
 
@@ -75,16 +79,13 @@ def run_study(
 
     try:
         return _study(recipe, finish, only, failures)
-    except ValueError as error:
-        raise ValueError(f"{error}; the first failed with {failures[0][1]}" if failures else str(error)) from None
     finally:
         stop_workers()
 
 
 def read_study(recipe: Recipe, root: Path) -> Study:
     """What is finished of the study under ``root``."""
-    store = _store(root)
-    return _study(recipe, lambda configs: read_all(configs, root), lambda _: True, store.failures() if store else [])
+    return _study(recipe, lambda configs: read_all(configs, root), lambda _: True, _failures(root))
 
 
 def count_runs(recipe: Recipe, root: Path) -> Counts:
@@ -95,9 +96,10 @@ def count_runs(recipe: Recipe, root: Path) -> Counts:
     Raises:
         ValueError: no data.
     """
-    store = _store(root)
-    states = {run.run_id: state for run, state in store.states() if state != "done"} if store else {}
-    failures = store.failures() if store else []
+    store, failures = _store(root), _failures(root)
+    states = {run.run_id: "failed" for run, _ in failures}
+    if store:
+        states |= {run.run_id: state for run, state in store.states() if state != "done"}
     runs = [run for part in recipe.datasets for run in _planned(recipe, load_data(part), root, failures)]
     known = {run.run_id: run for run in runs if run.learning_rate < math.inf}
     counts = Counter(
@@ -134,8 +136,27 @@ def _selects(only: Callable[[RunConfig], bool], recipe: Recipe, data: LoadedData
     return any(map(only, study_runs(recipe, data, learning_rates={loss.label: 1.0 for loss in recipe.losses})))
 
 
+def write_failures(root: Path, failures: Sequence[Failure]) -> None:
+    """Put the failures beside the runs, for who has those but not the store."""
+    rows = [{"config": config.model_dump(mode="json"), "error": error} for config, error in failures]
+    with _files.replacing(root / _FAILURES) as file:
+        file.write((json.dumps(rows, indent=2) + "\n").encode())
+
+
+def _failures(root: Path) -> list[Failure]:
+    """As the store knows them; a clone of a recorded study has none, and reads what was written beside the runs."""
+    if (store := _store(root)) is not None:
+        return store.failures()
+    try:
+        rows = json.loads((root / _FAILURES).read_text())
+        return [(RunConfig.model_validate(row["config"]), row["error"]) for row in rows]
+    except FileNotFoundError:
+        return []
+    except (ValueError, TypeError, KeyError):
+        raise ValueError(f"{root / _FAILURES} is damaged; it can be removed") from None
+
+
 def _store(root: Path) -> Store | None:
-    """What is known of runs that are not done; a clone of a recorded study has none."""
     path = root / "store.sqlite"
     return Store(path) if path.exists() else None
 
@@ -144,7 +165,8 @@ def _study(recipe: Recipe, finish: Finish, only: Callable[[RunConfig], bool], fa
     found = [_study_of(recipe, load_data(part), finish, only, failures) for part in recipe.datasets]
     runs, own_runs, tuned = (list(chain.from_iterable(lists)) for lists in zip(*found, strict=True))
     if not tuned and isinstance(recipe.learning_rate, LearningRate):
-        raise ValueError(f"the runs that choose the learning rate by {chooser(recipe).name} are not all finished")
+        reason = f"; the first failed with {failures[0][1]}" if failures else ""
+        raise ValueError(f"the runs that choose the learning rate by {chooser(recipe).name} are not all done{reason}")
     return Study(runs, own_runs, tuned, list(failures))
 
 
@@ -162,11 +184,9 @@ def _study_of(
         rule = recipe.learning_rate
         if not isinstance(rule, LearningRate):
             return rule
-        able = _tune(recipe, data, loss, finish, failures)
-        if not able:
-            return None
-        tuned[loss.label] = able
-        return choose_learning_rate(able)
+        if loss.label not in tuned:  # once: what failed is tried again when it is asked for again
+            tuned[loss.label] = _tune(recipe, data, loss, finish, failures)
+        return choose_learning_rate(tuned[loss.label]) if tuned[loss.label] else None
 
     def runs(learning_rates: dict[str, float]) -> list[Run]:
         return finish([run for run in study_runs(recipe, data, learning_rates=learning_rates) if only(run)])
@@ -179,7 +199,7 @@ def _study_of(
         chosen = {loss.label: learning_rate(loss) for loss in recipe.losses}
         rates = {label: rate for label, rate in chosen.items() if rate is not None}
         own = runs(rates) if len(rates) == len(chosen) else []
-    return result, own, list(tuned.values())
+    return result, own, [runs for runs in tuned.values() if runs]
 
 
 def _tune(recipe: Recipe, data: LoadedData, loss: Part, finish: Finish, failures: Sequence[Failure]) -> list[Run]:

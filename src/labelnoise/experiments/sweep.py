@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
+from labelnoise._types import Texts
 from labelnoise.experiments.data import LoadedData
 from labelnoise.experiments.noises import check_noise, expected_rate, identified
 from labelnoise.experiments.recipe import LearningRate, Recipe
@@ -62,7 +63,17 @@ def study_runs(recipe: Recipe, data: LoadedData, *, learning_rates: dict[str, fl
 
 
 def _noises(recipe: Recipe, data: LoadedData) -> list[tuple[Part, list[float]]]:
-    """Every noise of the recipe with its rates, for these data."""
+    """Every noise of the recipe with its rates, for these data.
+
+    Raises:
+        ValueError: data that are too few, or that lack features or want none; noise that does not fit them.
+    """
+    dataset, most = data.dataset, len(data.dataset.true_labels)
+    if recipe.train_samples is not None and recipe.train_samples > most:
+        raise ValueError(f"train_samples must be at most {most}, all of {dataset.name}, got {recipe.train_samples}")
+    if isinstance(dataset.train.inputs, Texts) != (recipe.features is not None):
+        wants = "holds no texts, and wants no features" if recipe.features else "holds texts, and wants features"
+        raise ValueError(f"{dataset.name} {wants}")
     noises: list[tuple[Part, list[float]]] = []
     for grid in recipe.noises:
         part = Part(name=grid.name, **grid.settings)

@@ -103,7 +103,7 @@ def belief_by_epoch(runs: Sequence[Run], problem: str, rate: float) -> str:
             epochs = np.arange(1, len(right) + 1)
             ax.plot(epochs, right, "-", color=colour, label=loss)
             ax.plot(epochs, wrong, "--", color=colour)
-        ax.set(title=f"{problem}, {rate:.0%}", xlabel="epoch", ylabel="mean p of the given label", ylim=(0, 1))
+        ax.set(title=_plain(f"{problem}, {rate:.0%}"), xlabel="epoch", ylabel="mean p of the given label", ylim=(0, 1))
         ax.legend()
 
     return _svg(f"belief-by-epoch-{problem}-{rate}", draw)
@@ -124,7 +124,7 @@ def accuracy_bars(runs: Sequence[Run], epoch: Literal["best", "last"]) -> str:
             x = groups + (position - (len(losses) - 1) / 2) * width
             drawn = ax.bar(x, means, width, yerr=stds, color=colour, label=loss, error_kw={"linewidth": 1})
             ax.bar_label(drawn, fmt="%.0f", label_type="center", color="white", fontsize=8)
-        ticks = [f"{problem} {rate:.0%}".replace(" ", "\n") for problem, rate in problems]
+        ticks = [_plain(f"{problem} {rate:.0%}").replace(" ", "\n") for problem, rate in problems]
         ax.set_xticks(range(len(problems)), ticks, fontsize=8)
         title = "best noisy-validation epoch" if epoch == "best" else "last epoch"
         ax.set(title=title, ylabel="test accuracy, %", ylim=(0, 125), yticks=range(0, 101, 20))
@@ -159,8 +159,13 @@ def _by_epoch(ax: Axes, runs: Sequence[Run], problem: str, rate: float, value: C
         epochs = np.arange(1, len(mean) + 1)
         ax.plot(epochs, mean, color=colour, label=loss)
         ax.fill_between(epochs, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
-    ax.set(title=f"{problem}, {rate:.0%}", xlabel="epoch")
+    ax.set(title=_plain(f"{problem}, {rate:.0%}"), xlabel="epoch")
     ax.legend()
+
+
+def _plain(text: str) -> str:
+    """For matplotlib, to which dollars are formulas."""
+    return text.replace("$", r"\$")
 
 
 def _svg(name: str, draw: Callable[[Axes], None]) -> str:

@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 
 from labelnoise.reports.references import bibtex
-from labelnoise.reports.sections import Findings, Section, Table, machines
+from labelnoise.reports.sections import Findings, Section, Table, learning_rates, machines
 
 
 def study_markdown(findings: Findings, sections: Sequence[Section]) -> tuple[str, dict[str, str]]:
     """The report, and the SVG figures it shows by their path beside it."""
     config, environment = findings.runs[0].config, findings.runs[0].environment
     datasets = dict.fromkeys(run.config.dataset.label for run in findings.runs)
+    noises = dict.fromkeys(run.config.noise.label for run in findings.runs)
     made = (
-        f"{', '.join(datasets)}, {config.model.label}, {config.epochs} epochs, batch {config.batch_size}, learning "
-        f"rate {config.learning_rate} ({config.schedule.label}), momentum {config.momentum}, weight decay "
+        f"{', '.join([*datasets, *noises])}, {config.model.label}, {config.epochs} epochs, batch {config.batch_size}, "
+        f"learning rate {learning_rates(findings)} ({config.schedule.label}), momentum {config.momentum}, weight decay "
         f"{config.weight_decay}, {config.precision}{', compiled' * config.compiled}. Made with `{findings.command}` on "
         f"{machines(findings)}, Python {environment['python']}, labelnoise {environment['labelnoise']} "
         f"({environment['commit']}), torch {environment['torch']}."
@@ -37,4 +38,4 @@ def _section(section: Section) -> str:
 
 def _table(table: Table) -> str:
     lines = [table.head, ["---"] * len(table.head), *table.rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -56,8 +56,17 @@ def study_sections(findings: Findings) -> list[Section]:
         *_curves(runs),
         *_pruning(runs),
         _cost(runs),
-        *_failed(findings.failures),
+        *_failed(findings),
     ]
+
+
+def learning_rates(findings: Findings) -> str:
+    """Of the first table: one number, or one for each data set."""
+    names = short_names(run.config.dataset for run in findings.runs)
+    rates = {names[run.config.dataset.label]: run.config.learning_rate for run in findings.runs}
+    if len(set(rates.values())) == 1:
+        return str(findings.runs[0].config.learning_rate)
+    return ", ".join(f"{rate} on {name}" for name, rate in rates.items())
 
 
 def machines(findings: Findings) -> str:
@@ -167,8 +176,11 @@ def _speed(runs: Sequence[Run], own_runs: Sequence[Run]) -> list[Section]:
 def _curves(runs: Sequence[Run]) -> list[Section]:
     def each(kind: str) -> dict[str, str]:
         draw = {"accuracy": figures.accuracy_by_epoch, "loss": figures.loss_by_epoch, "belief": figures.belief_by_epoch}
-        drawn = ((problem, rate, draw[kind](runs, problem, rate)) for problem, rate in figures.problem_rates(runs))
-        return {re.sub(r"[^\w.=]+", "-", f"{kind} {problem} {rate}"): svg for problem, rate, svg in drawn}
+        svgs: dict[str, str] = {}
+        for number, (problem, rate) in enumerate(figures.problem_rates(runs)):
+            name = re.sub(r"[^\w.=]+", "-", f"{kind} {problem} {rate}")
+            svgs[f"{name}-{number}" if name in svgs else name] = draw[kind](runs, problem, rate)
+        return svgs
 
     return [
         Section(
@@ -224,8 +236,8 @@ def _cost(runs: Sequence[Run]) -> Section:
     return Section("Time", text, Table(["loss", "seconds"], rows))
 
 
-def _failed(failures: Sequence[Failure]) -> list[Section]:
-    configs = [config for config, _ in failures]
+def _failed(findings: Findings) -> list[Section]:
+    configs = [run.config for run in findings.runs] + [config for config, _ in findings.failures]
     problems, losses = problem_names(configs), short_names(config.loss for config in configs)
     rows = [
         [
@@ -235,7 +247,7 @@ def _failed(failures: Sequence[Failure]) -> list[Section]:
             str(config.seed),
             " ".join(error.split()),
         ]
-        for config, error in failures
+        for config, error in findings.failures
     ]
     head = ["noise", "loss", "learning rate", "seed", "error"]
     text = "They are in no table and no figure above; the same command tries them again."

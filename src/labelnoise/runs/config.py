@@ -41,7 +41,9 @@ def short_names(parts: Iterable[Part]) -> dict[str, str]:
     for label, part in by_label.items():
         alike = [other.settings for other in by_label.values() if other.name == part.name]
         differing = [
-            f"{key}={_brief(value)}" for key, value in part.settings.items() if any(o.get(key) != value for o in alike)
+            f"{key}={_brief(value)}"
+            for key, value in part.settings.items()
+            if key != "checksum" and any(o.get(key) != value for o in alike)
         ]
         names[label] = " ".join([part.name, *differing])
     return names
@@ -50,7 +52,8 @@ def short_names(parts: Iterable[Part]) -> dict[str, str]:
 def _brief(value: object) -> str:
     """``value`` as text, by a hash where it is as long as a matrix."""
     text = str(value)
-    return text if len(text) <= _BRIEF else hashlib.sha256(text.encode()).hexdigest()[:6]
+    is_brief = isinstance(value, str) or len(text) <= _BRIEF
+    return text if is_brief else hashlib.sha256(text.encode()).hexdigest()[:6]
 
 
 class RunConfig(BaseModel):

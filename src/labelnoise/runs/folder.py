@@ -12,6 +12,7 @@ A finished run is read without its samples and weights too, so that a record of 
 import csv
 import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ from labelnoise.training import EpochMetrics
 
 _FINISHED = "run.json"
 _SAMPLES = "samples.npz"
+_DAMAGE = (ValueError, KeyError, TypeError, zipfile.BadZipFile)
 _BELIEF = ("label_probability_right", "label_probability_wrong")
 
 
@@ -69,10 +71,14 @@ class Run(NamedTuple):
         try:
             with np.load(self.path / _SAMPLES, allow_pickle=False) as arrays:
                 tensors = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+            predicted, wrong = tensors.pop("predicted"), tensors.pop("wrong")
+            return Samples(TrainingRecord(**tensors), predicted, wrong)
         except FileNotFoundError:
             return None
-        predicted, wrong = tensors.pop("predicted"), tensors.pop("wrong")
-        return Samples(TrainingRecord(**tensors), predicted, wrong)
+        except _DAMAGE:
+            raise ValueError(
+                f"{self.path / _SAMPLES} is damaged; without it the report is written all the same"
+            ) from None
 
 
 class RunFolder:
@@ -121,12 +127,17 @@ class RunFolder:
 
     def read(self) -> Run:
         """The finished run."""
-        run = json.loads((self.path / _FINISHED).read_text())
-        with (self.path / "history.csv").open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        belief = [Belief(*(float(row.pop(name)) for name in _BELIEF)) for row in rows]
-        history = [EpochMetrics(int(row.pop("epoch")), **{k: float(v) for k, v in row.items()}) for row in rows]
-        return Run(self.config, run["environment"], run["metrics"], run["seconds"], history, belief, self.path)
+        try:
+            run = json.loads((self.path / _FINISHED).read_text())
+            with (self.path / "history.csv").open(newline="") as file:
+                rows = list(csv.DictReader(file))
+            belief = [Belief(*(float(row.pop(name)) for name in _BELIEF)) for row in rows]
+            history = [EpochMetrics(int(row.pop("epoch")), **{k: float(v) for k, v in row.items()}) for row in rows]
+            return Run(self.config, run["environment"], run["metrics"], run["seconds"], history, belief, self.path)
+        except _DAMAGE:
+            raise ValueError(
+                f"{_FINISHED} or history.csv in {self.path} is damaged; remove the folder, and the run is done again"
+            ) from None
 
     def _write(self, name: str, content: bytes) -> None:
         with _files.replacing(self.path / name) as file:

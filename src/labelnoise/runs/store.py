@@ -58,10 +58,11 @@ class Store:
                     "update runs set state = ?, error = null where run_id = ? and state != 'running'", (state, run_id)
                 )
 
-    def claim(self, claimants: int = 1) -> list[RunConfig]:
+    def claim(self, claimants: int = 1, *, wanted: Container[str] | None = None) -> list[RunConfig]:
         """Take a run that nobody works on, or whose owner is dead, and those that are trained with it; else none.
 
-        ``claimants`` is how many share the work: each takes its part of a large stack.
+        ``claimants`` is how many share the work: each takes its part of a large stack. ``wanted`` are the ids of the
+        runs to choose from, all of them without.
         """
         with self._transaction() as database:
             rows = database.execute(
@@ -73,6 +74,7 @@ class Store:
                 for config, state, *owner in rows
                 if state == "left" or _is_dead(*owner)
             )
+            free = (config for config in free if wanted is None or config.run_id in wanted)
             first = next(free, None)
             if first is None:
                 return []

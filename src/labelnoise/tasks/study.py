@@ -21,6 +21,7 @@ from labelnoise.experiments import (
     read_study,
     run_study,
     study_progress,
+    write_failures,
 )
 from labelnoise.reports import (
     Findings,
@@ -77,8 +78,9 @@ def run(
         raise ValueError(f"{out} holds the study of another recipe; give another folder")
     changed = "".join(f" --set {shlex.quote(f'{name}={json.dumps(value)}')}" for name, value in (changes or {}).items())
     write(known, settings + "\n")
+    name = shlex.quote(out.resolve().name)
     elsewhere = f" --device {device}" * (device != "cpu")
-    write(out / "command.txt", f"labelnoise study run {recipe} --out {out.name}{changed}{elsewhere}\n")
+    write(out / "command.txt", f"labelnoise study run {shlex.quote(recipe)} --out {name}{changed}{elsewhere}\n")
     with study_progress() as show:
         study = run_study(parsed, out, workers=workers, on_progress=show, only=selected, device=device)
     summaries = report(out)  # of everything: runs that were not selected now stay in the tables
@@ -128,6 +130,8 @@ def write_results(recipe: Recipe, study: Study, out: Path, *, command: str) -> l
     write(out / "results.csv", results_csv(study.runs))
     if study.own_runs:
         write(out / "results_own_learning_rate.csv", results_csv(study.own_runs))
+    if study.failures or (out / "failures.json").exists():
+        write_failures(out, study.failures)
     seconds = sorted((run_id, run.seconds) for run_id, run in everything.items())
     write(out / "timings.csv", to_csv(("run_id", "seconds"), seconds))
     findings = Findings(recipe.title, command, study.runs, study.own_runs, chosen_by, study.failures, _notes(out))
@@ -136,6 +140,9 @@ def write_results(recipe: Recipe, study: Study, out: Path, *, command: str) -> l
     (out / "figures").mkdir(exist_ok=True)
     for name, svg in figures.items():
         write(out / name, svg)
+    for path in (out / "figures").glob("*.svg"):  # of an earlier report, with other names
+        if f"figures/{path.name}" not in figures:
+            path.unlink()
     write(out / "README.md", markdown)
     write(out / "report.html", study_page(findings, sections, lambda part: load_data(part).dataset))
     return summarise(study.runs)

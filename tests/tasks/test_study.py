@@ -153,7 +153,7 @@ def test_failed_runs_are_told_of_after_the_others_have_been_reported(tmp_path):
 
 def test_a_learning_rate_that_diverges_is_not_chosen_and_stops_nothing(tmp_path):
     changes = SMALL | {"learning_rate.candidates": [0.01, 1e30], "losses": [{"name": "cce"}]}
-    with pytest.raises(ChildProcessError, match="1 runs failed, the first with NonFiniteLossError"):
+    with pytest.raises(ChildProcessError, match="1 run failed, the first with NonFiniteLossError"):
         study.run("digits", tmp_path, changes=changes, workers=1)
     assert len((tmp_path / "results.csv").read_text().splitlines()) == 1 + 2
     assert "cce,1e+30" not in (tmp_path / "learning_rate.csv").read_text()

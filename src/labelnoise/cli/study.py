@@ -68,8 +68,8 @@ def check(out: Out, data_dir: DataDir = None) -> None:
     done = task.check(out)
     config, accuracies = done.run.config, [run.metrics["test_accuracy_last"] for run in (done.run, done.again)]
     typer.echo(
-        f"{config.run_id} ({config.noise.name} {config.rate}, {config.loss.label}, seed {config.seed}): "
-        f"test accuracy at the last epoch {accuracies[0]:.4f} as recorded, {accuracies[1]:.4f} now; "
+        f"{config.run_id} ({config.dataset.label}, {config.noise.name} {config.rate}, {config.loss.label}, seed "
+        f"{config.seed}): test accuracy at the last epoch {accuracies[0]:.4f} as recorded, {accuracies[1]:.4f} now; "
         + (
             "the same machine type and versions"
             if done.same_machine

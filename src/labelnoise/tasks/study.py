@@ -151,7 +151,8 @@ def write_results(recipe: Recipe, study: Study, out: Path, *, command: str) -> l
 def check_failures(study: Study) -> None:
     """Raise a ``ChildProcessError`` where runs failed."""
     if study.failures:
-        raise ChildProcessError(f"{len(study.failures)} runs failed, the first with {study.failures[0][1]}")
+        runs = "1 run" if len(study.failures) == 1 else f"{len(study.failures)} runs"
+        raise ChildProcessError(f"{runs} failed, the first with {study.failures[0][1]}")
 
 
 def _choices(recipe: Recipe, study: Study) -> list[str]:

@@ -137,7 +137,9 @@ def _selects(only: Callable[[RunConfig], bool], recipe: Recipe, data: LoadedData
 
 
 def write_failures(root: Path, failures: Sequence[Failure]) -> None:
-    """Put the failures beside the runs, for who has those but not the store."""
+    """Put the failures beside the runs, for who has those but not the store; no file where none has ever been."""
+    if not failures and not (root / _FAILURES).exists():
+        return
     rows = [{"config": config.model_dump(mode="json"), "error": error} for config, error in failures]
     with _files.replacing(root / _FAILURES) as file:
         file.write((json.dumps(rows, indent=2) + "\n").encode())

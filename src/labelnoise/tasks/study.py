@@ -130,8 +130,7 @@ def write_results(recipe: Recipe, study: Study, out: Path, *, command: str) -> l
     write(out / "results.csv", results_csv(study.runs))
     if study.own_runs:
         write(out / "results_own_learning_rate.csv", results_csv(study.own_runs))
-    if study.failures or (out / "failures.json").exists():
-        write_failures(out, study.failures)
+    write_failures(out, study.failures)
     seconds = sorted((run_id, run.seconds) for run_id, run in everything.items())
     write(out / "timings.csv", to_csv(("run_id", "seconds"), seconds))
     findings = Findings(recipe.title, command, study.runs, study.own_runs, chosen_by, study.failures, _notes(out))

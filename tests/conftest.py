@@ -1,5 +1,9 @@
+import sys
+
 import pytest
 import torch
+
+from labelnoise.cli import main
 
 torch.set_num_threads(1)
 
@@ -13,3 +17,17 @@ def pair_flips(num_classes):
 def required():
     """``required(name, num_classes)``: the settings without which the loss ``name`` is not defined."""
     return lambda name, num_classes: {"transition": pair_flips(num_classes)} if name == "forward" else {}
+
+
+@pytest.fixture
+def invoke(monkeypatch, capsys):
+    """Run ``labelnoise ...`` in this process; returns exit code, output and errors."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["labelnoise", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return ended.value.code or 0, captured.out, captured.err
+
+    return run

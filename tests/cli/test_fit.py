@@ -46,9 +46,9 @@ def test_two_workers_give_the_bytes_of_one_and_the_screen_tells_what_was_found(t
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
-def test_a_fit_that_is_cut_off_goes_on_to_the_same_bytes(tmp_path, end):
+def test_a_fit_that_is_cut_off_goes_on_to_the_same_bytes(invoke, tmp_path, end):
     data = features(tmp_path)
-    settings = ("--epochs", "300", "--workers", "1", "--loss", "pruned_gce")
+    settings = ("--epochs", "100", "--workers", "1", "--loss", "pruned_gce")
     log = tmp_path / "log"
     with log.open("w") as file:
         line = command(data, tmp_path / "fit", *settings)
@@ -65,19 +65,10 @@ def test_a_fit_that_is_cut_off_goes_on_to_the_same_bytes(tmp_path, end):
     if end == signal.SIGINT:
         assert code == 130
         assert "interrupted; the same command goes on" in log.read_text()
-    again = run(data, tmp_path / "fit", *settings)
-    assert again.returncode == 0, again.stderr
+    code, _, errors = invoke(*command(data, tmp_path / "fit", *settings)[3:])
+    assert code == 0, errors
     assert not (tmp_path / "fit" / "work").exists()
-    fit(
-        data.path,
-        out=tmp_path / "whole",
-        epochs=300,
-        workers=1,
-        loss="pruned_gce",
-        refine=False,
-        folds=0,
-        device="cpu",
-    )
+    invoke(*command(data, tmp_path / "whole", *settings)[3:])
     assert results(tmp_path / "fit") == results(tmp_path / "whole")
 
 

@@ -114,7 +114,7 @@ import sys
 from pathlib import Path
 from test_local import configs
 from labelnoise.experiments import run_all
-run_all(configs(epochs=100), Path(sys.argv[1]), workers=2, on_progress=lambda _: None)
+run_all(configs(epochs=20), Path(sys.argv[1]), workers=2, on_progress=lambda _: None)
 """
 
 
@@ -137,7 +137,7 @@ def test_whoever_is_killed_the_work_is_finished_to_the_same_bits_and_nobody_live
     assert "running" not in {state for _, state in Store(tmp_path / "store.sqlite").states()}
 
     # Finish with the epochs that are left, in one worker; compare one of the runs that were cut off.
-    cut = next(config for config in configs(epochs=100) if RunFolder(tmp_path / "runs", config).checkpoint.exists())
+    cut = next(config for config in configs(epochs=20) if RunFolder(tmp_path / "runs", config).checkpoint.exists())
     assert run_all([cut], tmp_path / "undisturbed", workers=1, on_progress=lambda _: None) == []
     with_rest_removed = tmp_path / "resumed"
     (with_rest_removed / "runs").mkdir(parents=True)
@@ -183,7 +183,7 @@ local._work(Path(sys.argv[1]), os.getpid(), "cpu", 1)
 
 
 def test_a_stack_whose_worker_was_killed_is_finished_to_the_same_bits(tmp_path):
-    runs = configs(augment=None, epochs=60)
+    runs = configs(augment=None, epochs=20)
     cut, undisturbed = tmp_path / "cut", tmp_path / "undisturbed"
     cut.mkdir()
     Store(cut / "store.sqlite").add(runs)

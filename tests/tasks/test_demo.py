@@ -4,10 +4,6 @@ import csv
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from html.parser import HTMLParser
 from pathlib import Path
 from statistics import fmean, stdev
@@ -110,35 +106,11 @@ def test_the_report_is_one_file_with_everything_in_it(out):
     assert len(re.findall(r"\d\d\.\d ± \d+\.\d", text)) == 8 * 5 + 2 * 2
 
 
-def command(*arguments):
-    return [sys.executable, "-m", "labelnoise", *map(str, arguments)]
-
-
-def test_the_command_prints_the_table_and_where_the_report_lies(out):
-    done = subprocess.run(command("demo", "--out", out), capture_output=True, text=True, check=True)
-    assert len(re.findall(r"symmetric [24]0% +\w+ +\d\d\.\d ± ", done.stdout)) == 8
-    assert f"Report: {out / 'report.html'}" in done.stdout.replace("\n", "")
-
-
-def test_interrupted_it_says_so_and_goes_on_to_the_same_results(out, rows, tmp_path):
-    process = subprocess.Popen(command("demo", "--out", tmp_path, "--seeds", 1), stderr=subprocess.PIPE, text=True)
-    while not list(tmp_path.glob("runs/*/run.json")):
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=100)
-    assert process.returncode == 130
-    assert errors.endswith("labelnoise: interrupted; the same command goes on from the last finished epoch\n")
-    assert "Traceback" not in errors
-
-    assert labelnoise.demo(tmp_path, seeds=1).learning_rate in (0.01, 0.03, 0.1, 0.3)
-    with (tmp_path / "results.csv").open(newline="") as file:
-        resumed = {row["run_id"]: row for row in csv.DictReader(file)}
-    undisturbed = {row["run_id"]: row for row in rows}
-    shared = resumed.keys() & undisturbed.keys()
-    assert all(resumed[run] == undisturbed[run] for run in shared)
-    assert len(shared) in (0, 8)  # all of seed 0, unless one seed alone prefers another learning rate
-    assert not list(tmp_path.rglob(".*"))
+def test_the_command_prints_the_table_and_where_the_report_lies(invoke, out):
+    code, told, _ = invoke("demo", "--out", out)
+    assert code == 0
+    assert len(re.findall(r"symmetric [24]0% +\w+ +\d\d\.\d ± ", told)) == 8
+    assert f"Report: {out / 'report.html'}" in told.replace("\n", "")
 
 
 @pytest.mark.parametrize(
@@ -149,11 +121,11 @@ def test_interrupted_it_says_so_and_goes_on_to_the_same_results(out, rows, tmp_p
         (["--sedes", "3"], "--seeds"),
     ],
 )
-def test_bad_arguments_end_with_exit_code_2_and_no_traceback(arguments, message):
-    done = subprocess.run(command("demo", *arguments), capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+def test_bad_arguments_end_with_exit_code_2_and_no_traceback(invoke, arguments, message):
+    code, _, errors = invoke("demo", *arguments)
+    assert code == 2
+    assert message in errors
+    assert "Traceback" not in errors
 
 
 def test_the_library_refuses_no_seed():

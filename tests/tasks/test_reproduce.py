@@ -1,8 +1,6 @@
 import json
 import math
 import shutil
-import subprocess
-import sys
 from statistics import fmean, stdev
 
 import pytest
@@ -91,12 +89,10 @@ def test_without_a_finished_run_there_is_nothing_to_check(out):
 @pytest.mark.parametrize(
     ("edit", "code", "told"), [(None, 0, "the same machine type and versions"), (worse, 1, "now;")]
 )
-def test_the_command_says_what_it_found_and_fails_with_it(edit, code, told, out):
+def test_the_command_says_what_it_found_and_fails_with_it(invoke, edit, code, told, out):
     if edit:
         change(out, edit)
-    done = subprocess.run(
-        [sys.executable, "-m", "labelnoise", "study", "check", str(out)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == code, done.stderr
-    assert told in done.stdout
-    assert ("does not reproduce" in done.stderr) == bool(edit)
+    ended, said, errors = invoke("study", "check", out)
+    assert ended == code, errors
+    assert told in said
+    assert ("does not reproduce" in errors) == bool(edit)

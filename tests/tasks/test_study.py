@@ -3,6 +3,7 @@ import importlib
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -30,6 +31,16 @@ def out(tmp_path_factory):
     return out
 
 
+def arguments(out, changes, workers=1):
+    settings = [f"--set={name}={json.dumps(value)}" for name, value in changes.items()]
+    return ["study", "run", "digits", f"--out={out}", f"--workers={workers}", *settings]
+
+
+def start(*of):
+    line = [sys.executable, "-m", "labelnoise", *arguments(*of)]
+    return subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
 def test_losses_of_one_name_are_told_apart_by_what_differs(out):
     with (out / "results.csv").open(newline="") as file:
         losses = {row["loss"] for row in csv.DictReader(file)}
@@ -53,17 +64,13 @@ def test_a_report_of_what_is_there_is_the_same_report(out):
     assert (out / "results.csv").read_bytes() == before
 
 
-def test_status_counts_the_runs_of_the_whole_study(out):
+def test_status_counts_the_runs_of_the_whole_study(invoke, out):
     found = study.read(out)
     ids = {run.config.run_id for runs in (found.runs, found.own_runs, *found.tuned) for run in runs}
     assert study.status(out) == (len(ids), 0, 0, 0)
-    done = subprocess.run(
-        [sys.executable, "-m", "labelnoise", "study", "status", str(out), "--json"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert json.loads(done.stdout) == study.status(out)._asdict()
+    code, told, _ = invoke("study", "status", out, "--json")
+    assert code == 0
+    assert json.loads(told) == study.status(out)._asdict()
 
 
 def test_status_of_a_clone_which_has_no_store(out, tmp_path):
@@ -125,20 +132,15 @@ def test_a_folder_without_a_study_is_named(tmp_path):
         study.status(tmp_path / "nothing")
 
 
-def test_the_command_line_sets_what_is_json_as_json_and_fails_in_one_line(tmp_path):
-    def command(*arguments):
-        line = [sys.executable, "-m", "labelnoise", "study", "run", "digits", "--out", str(tmp_path), *arguments]
-        return subprocess.run(line, capture_output=True, text=True, check=False)
-
-    settings = [f"--set={name}={json.dumps(value)}" for name, value in (SMALL | {"learning_rate": 0.1}).items()]
-    done = command(*[s for s in settings if "learning_rate." not in s], "--only=seed=0")
-    assert done.returncode == 0, done.stderr
-    assert len(re.findall(r"symmetric 40% ", done.stdout)) == 3
-    for arguments in (["--set", "epochs"], ["--set", "epochs=many"]):
-        failed = command(*arguments)
-        assert failed.returncode == 2
-        assert failed.stderr.startswith("labelnoise: ")
-        assert failed.stderr.count("\n") == 1
+def test_the_command_line_sets_what_is_json_as_json_and_fails_in_one_line(invoke, tmp_path):
+    code, told, errors = invoke(*arguments(tmp_path, SMALL | {"learning_rate": 0.1}), "--only=seed=0")
+    assert code == 0, errors
+    assert len(re.findall(r"symmetric 40% ", told)) == 3
+    for wrong in ("epochs", "epochs=many"):
+        code, _, errors = invoke(*arguments(tmp_path, SMALL), "--set", wrong)
+        assert code == 2
+        assert errors.startswith("labelnoise: ")
+        assert errors.count("\n") == 1
 
 
 def test_failed_runs_are_told_of_after_the_others_have_been_reported(tmp_path):
@@ -257,13 +259,26 @@ def test_several_data_sets_are_told_apart_and_each_chooses_its_learning_rate(tmp
     assert len((out / "learning_rate.csv").read_text().splitlines()) == 1 + 2 * 2 * 2
 
 
+def test_interrupted_it_says_so_and_goes_on_to_the_same_bytes(out, tmp_path):
+    driver = start(tmp_path, SMALL, 2)
+    while not list(tmp_path.glob("runs/*/run.json")):
+        assert driver.poll() is None
+        time.sleep(0.02)
+    driver.send_signal(signal.SIGINT)
+    _, errors = driver.communicate(timeout=100)
+    assert driver.returncode == 130
+    assert errors.endswith("labelnoise: interrupted; the same command goes on from the last finished epoch\n")
+    assert "Traceback" not in errors
+    study.run("digits", tmp_path, changes=SMALL, workers=1)
+    for name in ("results.csv", "results_own_learning_rate.csv", "learning_rate.csv"):
+        assert (tmp_path / name).read_bytes() == (out / name).read_bytes()
+    assert not list(tmp_path.rglob(".*"))
+
+
 def test_two_drivers_of_which_one_is_killed_come_to_the_bytes_of_an_undisturbed_one(tmp_path):
     slow = {"augment": {"name": "crop", "padding": 1}, "epochs": 20, "seeds": 1, "learning_rate": 0.1}  # so not stacked
-    changes = {name: value for name, value in SMALL.items() if "learning_rate" not in name} | slow
-    settings = [f"--set={name}={json.dumps(value)}" for name, value in changes.items()]
-    both = tmp_path / "both"
-    line = [sys.executable, "-m", "labelnoise", "study", "run", "digits", "--out", str(both), "--workers=1", *settings]
-    drivers = [subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    changes, both = SMALL | slow, tmp_path / "both"
+    drivers = [start(both, changes) for _ in range(2)]
     while len(list(both.glob("runs/*/checkpoint.pt"))) < 2:  # each is at a run of its own
         assert [driver.poll() for driver in drivers] == [None, None]
         time.sleep(0.02)

@@ -1,3 +1,4 @@
+import importlib.metadata
 import subprocess
 import sys
 
@@ -27,3 +28,7 @@ def test_the_package_itself_imports_nothing_heavy_and_lists_its_tasks():
 def test_an_unknown_attribute_is_an_attribute_error():
     probe = "import labelnoise; assert not hasattr(labelnoise, 'dmo')"
     subprocess.run([sys.executable, "-c", probe], check=True)
+
+
+def test_the_version_is_that_of_the_installed_package(invoke):
+    assert invoke("--version") == (0, f"labelnoise {importlib.metadata.version('labelnoise')}\n", "")

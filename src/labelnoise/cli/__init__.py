@@ -1,9 +1,11 @@
 """The command line: one short file a command, each importing its task only when it is called."""
 
 import sqlite3
+from typing import Annotated
 
 import typer
 
+from labelnoise import __version__
 from labelnoise.cli.audit import audit
 from labelnoise.cli.data import data
 from labelnoise.cli.demo import demo
@@ -15,12 +17,7 @@ from labelnoise.cli.study import study
 
 _INTERRUPTED = 130  # how typer ends on Ctrl-C
 
-app = typer.Typer(
-    help="Train classifiers on data whose labels are partly wrong, and say which labels are wrong.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command()(audit)
 app.command()(demo)
 app.command()(fit)
@@ -29,6 +26,21 @@ app.command()(predict)
 app.command()(review)
 app.add_typer(study, name="study")
 app.add_typer(data, name="data")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"labelnoise {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def labelnoise(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Train classifiers on data whose labels are partly wrong, and say which labels are wrong."""
 
 
 def main() -> None:

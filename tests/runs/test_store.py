@@ -69,6 +69,16 @@ def test_a_dead_process_of_this_host_loses_its_claim_at_once(store):
     assert store.claim() == [config]
 
 
+def test_a_dead_process_that_nobody_has_waited_for_loses_its_claim_too(store):
+    store.add(configs(1))
+    process = multiprocessing.get_context("spawn").Process(target=store.claim)
+    process.start()
+    while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    assert counts(store) == {"left": 1}
+    process.join()
+
+
 def stacked(count, **changes):
     return [RunConfig(**SETTINGS | {"stacked": True, "seed": seed} | changes) for seed in range(count)]
 

@@ -4,6 +4,7 @@ import shutil
 from statistics import fmean, stdev
 
 import pytest
+import torch
 
 from labelnoise.tasks import reproduce, study
 
@@ -48,6 +49,17 @@ def test_on_the_same_machine_bits_are_compared(out):
     assert found.run.history == found.again.history
     change(out, lambda run: run["metrics"].update(test_accuracy_last=run["metrics"]["test_accuracy_last"] + 1e-12))
     assert not reproduce.check(out).passed
+
+
+def test_a_run_is_done_again_on_one_thread_as_it_was_recorded(out, monkeypatch):
+    seen, execute, before = [], reproduce.execute, torch.get_num_threads()
+    monkeypatch.setattr(reproduce, "execute", lambda *run: (seen.append(torch.get_num_threads()), execute(*run)))
+    try:
+        torch.set_num_threads(2)
+        reproduce.check(out)
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [1]
 
 
 def test_a_history_of_another_run_is_seen(out):

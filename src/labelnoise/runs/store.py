@@ -155,7 +155,9 @@ def _is_dead(host: str, pid: int, started: float, heartbeat: float) -> bool:
     if host != socket.gethostname():
         return time.time() - heartbeat > _SILENCE_SECONDS
     try:
+        process = psutil.Process(pid)
         # Else another process has got the same number; the start moves with the clock, when that is set.
-        return abs(psutil.Process(pid).create_time() - started) > _CLOCK_SECONDS
+        is_another = abs(process.create_time() - started) > _CLOCK_SECONDS
+        return is_another or process.status() == psutil.STATUS_ZOMBIE  # which nobody has waited for yet
     except psutil.NoSuchProcess:
         return True

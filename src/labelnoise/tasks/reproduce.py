@@ -1,6 +1,7 @@
 """Whether a recorded study still comes out as it was recorded."""
 
 import math
+import os
 import random
 import tempfile
 from pathlib import Path
@@ -10,8 +11,9 @@ from labelnoise.experiments import execute, load_data
 from labelnoise.reports import spread
 from labelnoise.runs import Run, RunFolder, environment
 from labelnoise.tasks import study
+from labelnoise.training import working_for
 
-_MACHINE = ("processor", "system", "python", "torch")  # what the bits of a result depend on
+_MACHINE = ("processor", "system", "python", "torch", "numpy", "scikit-learn")  # what the bits of a result depend on
 
 
 class Check(NamedTuple):
@@ -42,7 +44,7 @@ def check(out: Path | str) -> Check:
     if not runs:
         raise ValueError(f"no run of the study in {out} is finished")
     run = random.SystemRandom().choice(list(runs.values()))
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, working_for(os.getpid()):
         execute(run.config, Path(scratch))
         again = RunFolder(Path(scratch), run.config).read()
     recorded_here = all(run.environment[name] == environment()[name] for name in _MACHINE)

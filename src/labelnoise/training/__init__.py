@@ -1,7 +1,7 @@
 """Train a model on noisy labels: one loop, exact resume, and a record of what every sample did."""
 
 from labelnoise._types import Batch
-from labelnoise.training._checks import NonFiniteLossError
+from labelnoise.training._checks import NonFiniteLossError, check_warmup
 from labelnoise.training.augment import REGISTRY as AUGMENTATIONS
 from labelnoise.training.augment import build_augment
 from labelnoise.training.checkpoint import load_checkpoint, save_checkpoint
@@ -35,6 +35,7 @@ __all__ = [
     "Trajectory",
     "build_augment",
     "build_schedule",
+    "check_warmup",
     "child_generator",
     "child_seed",
     "evaluate",

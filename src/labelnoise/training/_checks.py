@@ -32,11 +32,20 @@ def identity_of(train: Batch, batch_size: int, objective: Objective, schedule: L
 
 def check_run(model: nn.Module, objective: Objective, splits: dict[str, Batch | None], *, epochs: int) -> None:
     """Refuse what would fail later, or never."""
-    if objective.warmup >= epochs:
-        raise ValueError(f"the objective's warmup must lie below epochs {epochs}, got {objective.warmup}")
+    check_warmup(objective, epochs)
     for name, split in splits.items():
         if split is not None:
             _check_data(name, split, model)
+
+
+def check_warmup(objective: Objective, epochs: int) -> None:
+    """Refuse an objective that would never do more than its loss.
+
+    Raises:
+        ValueError: a warm-up of ``epochs`` or more.
+    """
+    if objective.warmup >= epochs:
+        raise ValueError(f"the objective's warmup must lie below epochs {epochs}, got {objective.warmup}")
 
 
 def _check_data(name: str, data: Batch, model: nn.Module) -> None:

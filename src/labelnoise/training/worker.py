@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Generator
 
 import torch
+from threadpoolctl import threadpool_limits
 
 _POLL_SECONDS = 0.5
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # glibc's malloc.h
@@ -14,12 +15,15 @@ _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # glibc's malloc.h
 
 @contextlib.contextmanager
 def working_for(driver: int) -> Generator[None]:
-    """One thread, memory that is reused, and an end of this process when the process ``driver`` is gone."""
+    """One thread, memory that is reused, and an end of this process when the process ``driver`` is gone.
+
+    Sums come out otherwise with another number of threads, torch's and those of NumPy's linear algebra alike.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     _keep_freed_memory()
     try:
-        with polling(lambda: _die_with(driver)):
+        with threadpool_limits(1, user_api="blas"), polling(lambda: _die_with(driver)):
             yield
     finally:
         torch.set_num_threads(threads)

@@ -36,7 +36,7 @@ def test_the_gallery_is_of_lq_where_its_samples_were_kept(runs):
 def test_names_from_data_and_titles_are_escaped(runs):
     hostile = "<script>alert(1)</script>"
     data = datasets.load("digits")._replace(class_names=(hostile,) * 10)
-    findings = Findings(hostile, hostile, runs, [], {hostile: {0.01: 0.5}}, [(runs[0].config, hostile)], hostile)
+    findings = Findings(hostile, hostile, runs, [], {hostile: {0.01: 0.5}}, [(runs[0].config, hostile)], False, hostile)
     page = study_page(findings, study_sections(findings), lambda _: data)
     assert "<script" not in page
     assert page.count("&lt;script&gt;") >= 4

@@ -2,7 +2,7 @@ import pytest
 from test_tables import runs
 
 from labelnoise.reports import Findings, study_markdown, study_sections
-from labelnoise.reports.references import bibtex
+from labelnoise.reports.references import _BY_NAME, bibtex
 from labelnoise.reports.tables import passing_epochs
 from labelnoise.runs import Belief, Part
 from labelnoise.training import EpochMetrics
@@ -73,6 +73,13 @@ def test_all_machines_are_named():
     assert "on x (x cores) and y (x cores), Python x" in text
 
 
+def test_all_commits_are_named():
+    one, other = with_curves(2, cce=(0.1, 0.4, 0.9))
+    found = Findings("", "", [one, other._replace(environment=MACHINE | {"commit": None})])
+    text, _ = study_markdown(found, study_sections(found))
+    assert "torch x, labelnoise x (x) and labelnoise x (commit not recorded)." in text
+
+
 def test_the_markdown_names_the_accelerator():
     found = [
         run._replace(environment=MACHINE | {"accelerator": "NVIDIA H100"})
@@ -87,3 +94,11 @@ def test_references_are_those_of_what_was_used():
     text = bibtex(with_curves(1, mae=(0.1, 0.2, 0.3)))
     assert text.count("@") == 4  # Lq, the ranking, MAE, digits
     assert "ghosh2017robust" in text
+
+
+def test_there_is_an_entry_for_all_that_has_a_source():
+    (run,) = with_curves(1, cce=(0.1, 0.2, 0.3))
+    parts = [Part(name=name) for name in _BY_NAME]
+    text = bibtex([run._replace(config=run.config.model_copy(update={"noise": part})) for part in parts])
+    keys = {key for names in _BY_NAME.values() for key in names.split()}
+    assert all(f"{{{key}," in text for key in keys)

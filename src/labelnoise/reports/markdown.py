@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from labelnoise.reports.references import bibtex
-from labelnoise.reports.sections import Findings, Section, Table, learning_rates, machines
+from labelnoise.reports.sections import Findings, Section, Table, learning_rates, machines, versions
 
 
 def study_markdown(findings: Findings, sections: Sequence[Section]) -> tuple[str, dict[str, str]]:
@@ -15,8 +15,7 @@ def study_markdown(findings: Findings, sections: Sequence[Section]) -> tuple[str
         f"{', '.join([*datasets, *noises])}, {config.model.label}, {config.epochs} epochs, batch {config.batch_size}, "
         f"learning rate {learning_rates(findings)} ({config.schedule.label}), momentum {config.momentum}, weight decay "
         f"{config.weight_decay}, {config.precision}{', compiled' * config.compiled}. Made with `{findings.command}` on "
-        f"{machines(findings)}, Python {environment['python']}, labelnoise {environment['labelnoise']} "
-        f"({environment['commit']}), torch {environment['torch']}."
+        f"{machines(findings)}, Python {environment['python']}, torch {environment['torch']}, {versions(findings)}."
     )
     parts = [
         f"# {findings.title}",

@@ -7,7 +7,7 @@ from labelnoise.reports import figures
 from labelnoise.reports._template import render
 from labelnoise.reports.gallery import suspects
 from labelnoise.reports.references import bibtex
-from labelnoise.reports.sections import Findings, Section, learning_rates, machines
+from labelnoise.reports.sections import Findings, Section, learning_rates, machines, versions
 from labelnoise.runs import Part, short_names
 
 _GALLERY = 40
@@ -28,7 +28,7 @@ def study_page(findings: Findings, sections: Sequence[Section], data_of: Callabl
         environment=runs[0].environment,
         machine=machines(findings),
         learning_rates=learning_rates(findings),
-        versions=sorted({run.environment["labelnoise"] for run in runs}),
+        versions=versions(findings),
         seeds=len({run.config.seed for run in runs}),
         notes=[paragraph for paragraph in findings.notes.split("\n\n") if paragraph],
         sections=sections,

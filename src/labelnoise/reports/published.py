@@ -32,15 +32,20 @@ class Comparison(NamedTuple):
     published: Published
 
 
-def beside_published(runs: Sequence[Run]) -> list[Comparison]:
+def beside_published(runs: Sequence[Run], *, open_set: bool) -> list[Comparison]:
     """Our rows for which the paper has a figure: its data set, noise, rate and loss, whatever the network.
 
-    >>> beside_published([])
+    ``open_set`` tells whether the study, finished or not, is one of open-set noise: that experiment has a setting, and
+    a column of closed-set noise, of its own.
+
+    >>> beside_published([], open_set=False)
     []
     """
-    # The open-set experiment has a setting, and a column of closed-set noise, of its own.
-    experiment = "open-set" if any(run.config.noise.name == "open_set" for run in runs) else "closed-set"
-    cells = ((row, _cells().get((experiment, *_place(row.config)))) for row in summarise(runs))
+    experiments = ["open-set", "closed-set"] if open_set else ["closed-set"]
+    cells = (
+        (row, next(filter(None, (_cells().get((name, *_place(row.config))) for name in experiments)), None))
+        for row in summarise(runs)
+    )
     return [Comparison(row, cell) for row, cell in cells if cell is not None]
 
 

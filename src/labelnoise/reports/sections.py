@@ -1,14 +1,14 @@
 """What a study's report says, section by section; the Markdown and the HTML page show the same ones."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from labelnoise.reports import figures
 from labelnoise.reports.published import beside_published
 from labelnoise.reports.tables import Spread, Summary, loss_names, passing_epochs, spread, summarise
-from labelnoise.runs import Failure, Run, machine, problem_names, short_names
+from labelnoise.runs import Failure, Run, machine, package, problem_names, short_names
 
 
 class Table(NamedTuple):
@@ -41,6 +41,8 @@ class Findings(NamedTuple):
     chosen_by: dict[str, dict[float, float]] = {}  # noqa: RUF012  # never changed
     """Mean noisy validation accuracy of each candidate learning rate, by loss."""
     failures: Sequence[Failure] = ()
+    open_set: bool = False
+    """Whether open-set noise is part of the study, finished or not."""
     notes: str = ""
     """Markdown paragraphs that discuss the result; shown as plain text on the page."""
 
@@ -51,7 +53,7 @@ def study_sections(findings: Findings) -> list[Section]:
     return [
         _results(runs),
         *_own(own_runs, findings.chosen_by),
-        *_published(runs),
+        *_published(runs, findings.open_set),
         *_speed(runs, own_runs),
         *_curves(runs),
         *_pruning(runs),
@@ -71,7 +73,17 @@ def learning_rates(findings: Findings) -> str:
 
 def machines(findings: Findings) -> str:
     """What the runs of both tables were made on."""
-    return " and ".join(dict.fromkeys(machine(run.environment) for run in [*findings.runs, *findings.own_runs]))
+    return _each(findings, machine)
+
+
+def versions(findings: Findings) -> str:
+    """What the runs of both tables were made with."""
+    return _each(findings, package)
+
+
+def _each(findings: Findings, words: Callable[[Mapping[str, Any]], str]) -> str:
+    """Of all environments that runs of both tables were made in."""
+    return " and ".join(dict.fromkeys(words(run.environment) for run in [*findings.runs, *findings.own_runs]))
 
 
 def _results(runs: Sequence[Run]) -> Section:
@@ -122,7 +134,7 @@ def _accuracies(runs: Sequence[Run]) -> Table:
     return Table(head, rows)
 
 
-def _published(runs: Sequence[Run]) -> list[Section]:
+def _published(runs: Sequence[Run], open_set: bool) -> list[Section]:
     rows = [
         [
             *_key(ours),
@@ -131,7 +143,7 @@ def _published(runs: Sequence[Run]) -> list[Section]:
             _of_epoch(ours, published.epoch).percent(),
             f"{100 * (_of_epoch(ours, published.epoch).mean - published.accuracy):+.1f}",
         ]
-        for ours, published in beside_published(runs)
+        for ours, published in beside_published(runs, open_set=open_set)
     ]
     if not rows:
         return []
@@ -216,8 +228,8 @@ def _pruning(runs: Sequence[Run]) -> list[Section]:
         values = (spread([score[name] for score in scores]).percent() for name in ("precision", "recall"))
         rows.append([*_key(row), *values])
     text = (
-        "Of the samples left out at the end, the share that is wrongly labelled; of the wrong labels, the share left "
-        "out. Percent."
+        "Of the samples that the last decision leaves out, the share that is wrongly labelled; of the wrong labels, "
+        "the share left out. Percent. With a decision after the last epoch nothing was trained any more."
     )
     head = ["noise", "loss", "pruned labels wrong", "wrong labels pruned"]
     return [Section("Pruning", text, Table(head, rows))] if rows else []

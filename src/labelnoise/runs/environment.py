@@ -32,6 +32,12 @@ def machine(recorded: Mapping[str, str | int | None]) -> str:
     return f"{recorded['processor']} ({recorded['cores']} cores){accelerator}"
 
 
+def package(recorded: Mapping[str, str | int | None]) -> str:
+    """The package of a recorded environment, and the commit it was made from, in words."""
+    commit = str(recorded["commit"])[:12] if recorded["commit"] else "commit not recorded"
+    return f"labelnoise {recorded['labelnoise']} ({commit})"
+
+
 def _commit() -> str | None:
     """Of the checkout this package is imported from; ``None`` where it is an installed copy."""
 

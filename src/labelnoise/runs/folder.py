@@ -1,6 +1,6 @@
 """The folder of one run: the only code that knows what lies where on disk.
 
-checkpoint.pt        the state after the last finished epoch, while it runs
+checkpoint.pt        the state after the last finished epoch, while it runs; estimate.pt that of a first training
 history.csv          a row an epoch
 samples.npz          a row a training sample: the training record, the best model's prediction, the truth
 weights.safetensors  the model of the best noisy-validation epoch
@@ -123,7 +123,8 @@ class RunFolder:
         config = self.config.model_dump(mode="json")
         run = {"config": config, "environment": environment(), "metrics": metrics, "seconds": seconds}
         self._write(_FINISHED, (json.dumps(run, indent=2, sort_keys=True) + "\n").encode())
-        self.checkpoint.unlink(missing_ok=True)
+        for checkpoint in self.path.glob("*.pt"):
+            checkpoint.unlink()
 
     def read(self) -> Run:
         """The finished run."""

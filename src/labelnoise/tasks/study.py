@@ -133,7 +133,10 @@ def write_results(recipe: Recipe, study: Study, out: Path, *, command: str) -> l
     write_failures(out, study.failures)
     seconds = sorted((run_id, run.seconds) for run_id, run in everything.items())
     write(out / "timings.csv", to_csv(("run_id", "seconds"), seconds))
-    findings = Findings(recipe.title, command, study.runs, study.own_runs, chosen_by, study.failures, _notes(out))
+    open_set = any(noise.name == "open_set" for noise in recipe.noises)
+    findings = Findings(
+        recipe.title, command, study.runs, study.own_runs, chosen_by, study.failures, open_set, _notes(out)
+    )
     sections = study_sections(findings)
     markdown, figures = study_markdown(findings, sections)
     (out / "figures").mkdir(exist_ok=True)

@@ -152,6 +152,7 @@ def test_forward_correction_gets_the_matrix_it_is_promised(transition, tmp_path,
     forward = run_module.ForwardLoss
     monkeypatch.setattr(run_module, "ForwardLoss", lambda matrix: matrices.append(matrix) or forward(matrix))
     execute(config, tmp_path)
+    assert not list(tmp_path.rglob("*.pt"))
     (matrix,) = matrices
     assert matrix.sum(1) == pytest.approx(torch.ones(10))
     expected = torch.full((10, 10), 0.4 / 9).fill_diagonal_(0.6)
@@ -167,6 +168,14 @@ def test_a_stratified_choice_of_the_training_data_is_the_same_for_every_seed(rec
         chosen.append(torch.cat([problem.training.index, problem.validation.index]).sort().values)
     assert len(chosen[0]) == 500
     assert torch.equal(*chosen)
+
+
+def test_all_of_the_training_data_may_be_asked_for_by_their_number(recipe):
+    every, asked = (
+        problem_module.load_problem(configs(recipe.model_copy(update={"train_samples": count}))[0][0])
+        for count in (None, 1437)
+    )
+    assert torch.equal(every.training.index, asked.training.index)
 
 
 def test_features_of_what_is_no_text_are_refused(recipe, tmp_path):

@@ -144,11 +144,13 @@ def test_the_command_line_sets_what_is_json_as_json_and_fails_in_one_line(invoke
 
 
 def test_failed_runs_are_told_of_after_the_others_have_been_reported(tmp_path):
-    losses = [{"name": "cce"}, {"name": "pruned_gce", "warmup": 3}]  # a warm-up as long as the run
-    with pytest.raises(ChildProcessError, match="2 runs failed, the first with ValueError: the objective's warmup"):
-        study.run("digits", tmp_path, changes=SMALL | {"learning_rate": 0.1, "losses": losses}, workers=1)
+    losses = [{"name": "cce"}, {"name": "forward", "transition": "true"}]
+    open_set = {"name": "open_set", "rates": [0.4], "dataset": "digits"}  # which has no matrix
+    changes = {"learning_rate": 0.1, "losses": losses, "noises": [open_set]}
+    with pytest.raises(ChildProcessError, match="2 runs failed, the first with ValueError: noise open_set has no"):
+        study.run("digits", tmp_path, changes=SMALL | changes, workers=1)
     assert len((tmp_path / "results.csv").read_text().splitlines()) == 1 + 2
-    row = r"symmetric 40% \| pruned_gce \| 0.1 \| 1 \| ValueError: the objective's warmup must lie below epochs 3"
+    row = r"open_set .*40% \| forward \| 0.1 \| 1 \| ValueError: noise open_set has no transition matrix"
     assert re.search(row, (tmp_path / "README.md").read_text())
     assert len(study.report(tmp_path)) == 1
 
@@ -215,6 +217,14 @@ def test_the_command_names_a_device_that_is_not_the_processor(out, tmp_path):
         ({"learning_rate.chosen_by": "gcx"}, "", "unknown loss 'gcx'; did you mean 'gce'"),
         ({}, "loss=gcee", "the selection leaves no run of the study"),
         ({"datasets.0.name": "fashion-mnist"}, "", "LABELNOISE_DATA|--data-dir"),
+        ({"epochs": 3}, "", "warmup must lie below epochs 3, got 60"),
+        ({"losses.0.reduction": "none"}, "", "must be one number a batch"),
+        ({"nesterov": True, "momentum": 0.0}, "", "Nesterov momentum requires a momentum"),
+        ({"schedule": {"name": "one_cycle", "warmup_fraction": 3.0}}, "", "pct_start"),
+        ({"schedule": {"name": "multi_step", "milestones": [90]}}, "", "milestones must lie below epochs 80"),
+        ({"augment": {"name": "crop", "padding": -3}}, "", "padding must be 0 or more pixels"),
+        ({"model": {"name": "resnet", "depth": 9, "width": 8}}, "", "depth"),
+        ({"validation_fraction": 1e-6}, "", "fraction must leave samples on both sides"),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_the_folder_is_bound(changes, only, message, tmp_path, monkeypatch):

@@ -28,10 +28,11 @@ app.add_typer(study, name="study")
 app.add_typer(data, name="data")
 
 
-def _show_version(wanted: bool) -> None:
+def _show_version(wanted: bool) -> bool:
     if wanted:
         typer.echo(f"labelnoise {__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

@@ -21,7 +21,7 @@ def run(
     out: Annotated[Path, typer.Option(help="Folder of the study; run again to go on.")],
     workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 2,
     change: Annotated[
-        list[str] | None, typer.Option("--set", help="NAME=VALUE over the recipe, such as epochs=3.")
+        list[str] | None, typer.Option("--set", help="NAME=VALUE over the recipe, such as seeds=3.")
     ] = None,
     only: Annotated[str, typer.Option(help="Such as loss=gce,rate=0.4.")] = "",
     data_dir: DataDir = None,

@@ -9,12 +9,43 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import LRScheduler
 
 from labelnoise import metrics, models, objectives
+from labelnoise._types import Texts
 from labelnoise.audit import audit_record
+from labelnoise.datasets import Dataset
 from labelnoise.experiments.problem import Problem
 from labelnoise.models import Normalize
 from labelnoise.objectives import Objective, PrunedLoss
 from labelnoise.runs import RunConfig, RunFolder, Samples
-from labelnoise.training import TrainingResult, build_schedule, seeded
+from labelnoise.training import (
+    TrainingResult,
+    build_augment,
+    build_schedule,
+    check_warmup,
+    seeded,
+    split_validation,
+)
+
+
+def check_parts(config: RunConfig, data: Dataset) -> None:
+    """Build all that the config names, but a network of texts, whose size follows from their features.
+
+    Raises:
+        ValueError: settings that are out of range, or that do not fit the data or each other.
+    """
+    count, few = config.train_samples or len(data.true_labels), torch.arange(1)
+    split_validation(data.train.labels[:count], fraction=config.validation_fraction, generator=torch.Generator())
+    sample = data.train.take(few)
+    problem = Problem(sample, sample, sample, data.true_labels[few], None, data.class_names)
+    is_text = isinstance(sample.inputs, Texts)
+    optimizer = build_optimizer(config, (nn.Linear(1, 1) if is_text else build_model(config, problem)).parameters())
+    schedule_for(config, problem, optimizer)
+    if config.augment:
+        build_augment(config.augment.name, **config.augment.settings)
+    if config.loss.name != "forward":
+        objective = build_objective(config, problem)
+        check_warmup(objective, config.epochs)
+        if objective(torch.zeros(1, len(data.class_names)), sample.labels, few).ndim:
+            raise ValueError(f"loss {config.loss.label} must be one number a batch: its reduction mean or sum")
 
 
 def build_model(config: RunConfig, problem: Problem) -> nn.Module:

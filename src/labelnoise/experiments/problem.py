@@ -47,7 +47,7 @@ def _load_problem(config_json: str) -> Problem:
     if checksum != config.dataset_checksum:
         raise ValueError(f"dataset {data.name} has checksum {checksum}, the run wants {config.dataset_checksum}")
     train, true_labels = data.train, data.true_labels
-    if config.train_samples is not None:
+    if config.train_samples is not None and config.train_samples < len(true_labels):
         fraction, draw = config.train_samples / len(true_labels), torch.Generator().manual_seed(0)
         _, chosen = split_validation(true_labels, fraction=fraction, generator=draw)
         train, true_labels = train.take(chosen), true_labels[chosen]

@@ -152,6 +152,8 @@ def _resolved(recipe: Recipe) -> Recipe:
     rule = recipe.learning_rate
     if isinstance(rule, LearningRate):
         _registry.check_name("loss", rule.chosen_by, objectives.names())
+        if rule.chosen_by not in {loss.name for loss in recipe.losses}:
+            _resolve("loss", losses_known, Part(name=rule.chosen_by))  # which has to do without settings
     resolved = recipe.model_copy(
         update={
             "datasets": [_resolve("data set", datasets.REGISTRY, dataset) for dataset in recipe.datasets],
@@ -219,13 +221,17 @@ def _check_distinct(name: str, values: Sequence[object]) -> None:
 
 
 def _change(settings: Any, name: str, value: Any) -> None:
-    *parents, last = (int(part) if part.isdigit() else part for part in name.split("."))
+    *parents, last = name.split(".")
     try:
         for part in parents:
-            settings = settings[part]
-        settings[last] = value
-    except (KeyError, IndexError, TypeError):
+            settings = settings[_key(settings, part)]
+        settings[_key(settings, last)] = value
+    except (KeyError, IndexError, TypeError, ValueError):
         raise ValueError(f"the recipe has no setting {name!r}") from None
+
+
+def _key(settings: Any, name: str) -> str | int:
+    return int(name) if isinstance(settings, list) else name
 
 
 def _packaged() -> Traversable:

@@ -32,7 +32,9 @@ def is_stacked(config: RunConfig, data: Dataset) -> bool:
     inputs = data.train.inputs
     if config.model.name != "mlp" or not isinstance(inputs, Tensor) or not inputs.is_floating_point():
         return False
-    if config.augment is not None or config.loss.name == "forward" or config.precision != "32-true" or config.compiled:
+    if config.augment is not None or config.precision != "32-true" or config.compiled:
+        return False
+    if config.loss.name == "forward" or config.loss.settings.get("reduction", "mean") != "mean":
         return False
     widths = [math.prod(inputs.shape[1:]), *config.model.settings["hidden"], len(data.class_names)]
     products = config.batch_size * sum(ins * outs for ins, outs in pairwise(widths))

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from labelnoise import _files
 from labelnoise.experiments.data import LoadedData, load_data
 from labelnoise.experiments.local import read_all, run_all, stop_workers
+from labelnoise.experiments.parts import check_parts
 from labelnoise.experiments.recipe import LearningRate, Recipe
 from labelnoise.experiments.sweep import choose_learning_rate, chooser, study_runs, tuning_runs
 from labelnoise.runs import Failure, Part, Run, RunConfig, RunFolder, RunState, Store
@@ -42,8 +43,14 @@ class Study(NamedTuple):
 
 
 def check_selection(recipe: Recipe, only: Callable[[RunConfig], bool]) -> None:
-    """Raise a ``ValueError`` where there are no data, the noise does not fit them, or ``only`` selects no run."""
-    if not any([_selects(only, recipe, load_data(part)) for part in recipe.datasets]):  # a list: try every data set
+    """Raise a ``ValueError`` where there are no data, settings do not fit them or each other, or no run is selected."""
+    is_empty = True
+    for part in recipe.datasets:
+        data = load_data(part)
+        for run in {run.loss.label: run for run in _selected(only, recipe, data)}.values():
+            check_parts(run, data.dataset)
+            is_empty = False
+    if is_empty:
         raise ValueError("the selection leaves no run of the study")
 
 
@@ -131,9 +138,9 @@ def _planned(recipe: Recipe, data: LoadedData, root: Path, failures: Sequence[Fa
     return runs
 
 
-def _selects(only: Callable[[RunConfig], bool], recipe: Recipe, data: LoadedData) -> bool:
-    """Whether any run on ``data`` is selected, whatever its learning rate."""
-    return any(map(only, study_runs(recipe, data, learning_rates={loss.label: 1.0 for loss in recipe.losses})))
+def _selected(only: Callable[[RunConfig], bool], recipe: Recipe, data: LoadedData) -> list[RunConfig]:
+    """The selected runs on ``data``, with a learning rate that is still to be chosen."""
+    return list(filter(only, study_runs(recipe, data, learning_rates={loss.label: 1.0 for loss in recipe.losses})))
 
 
 def write_failures(root: Path, failures: Sequence[Failure]) -> None:
@@ -193,7 +200,7 @@ def _study_of(
     def runs(learning_rates: dict[str, float]) -> list[Run]:
         return finish([run for run in study_runs(recipe, data, learning_rates=learning_rates) if only(run)])
 
-    if not _selects(only, recipe, data) or (shared := learning_rate(chooser(recipe))) is None:
+    if not _selected(only, recipe, data) or (shared := learning_rate(chooser(recipe))) is None:
         return [], [], []
     result = runs({loss.label: shared for loss in recipe.losses})
     own: list[Run] = []

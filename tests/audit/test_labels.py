@@ -16,6 +16,7 @@ from labelnoise.audit import (
     estimate_transition_matrix,
     label_quality,
 )
+from labelnoise.audit.labels import _threshold
 
 
 def test_clean_labels_stay_clean():
@@ -111,6 +112,19 @@ def test_the_same_numbers_are_the_same_audit_whatever_holds_them(changed):
     if isinstance(others[0], np.ndarray):
         others[0].flags.writeable = False
     np.testing.assert_array_equal(audit_labels(*others).p_wrong, audit_labels(*arrays).p_wrong)
+
+
+def test_a_piece_of_one_row_is_read_whatever_its_stride(monkeypatch):
+    monkeypatch.setattr("labelnoise.audit.labels._ELEMENTS_AT_ONCE", 12)
+    probabilities, given, *_ = class_world(n=100)  # 4 classes, so pieces of three rows and one
+    wanted, reversed_ = probabilities.astype(np.float32), np.ascontiguousarray(probabilities[::-1].astype(np.float32))
+    np.testing.assert_array_equal(audit_labels(reversed_[::-1], given).p_wrong, audit_labels(wanted, given).p_wrong)
+
+
+def test_labels_that_are_equally_likely_wrong_are_flagged_together():
+    p_wrong = np.array([0.9, 0.9, 0.6, 0.6, 0.6])
+    assert (p_wrong > _threshold(p_wrong, 0.2)).tolist() == [True, True, False, False, False]
+    assert (p_wrong > _threshold(p_wrong, 0.3)).all()
 
 
 @pytest.mark.parametrize("mode", ["r", "r+", "c"])

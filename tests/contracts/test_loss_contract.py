@@ -264,6 +264,8 @@ HALVES = torch.full((3, K), 0.5)
         (LOGITS, LABELS, {"weight": torch.ones(K).long()}, r"weight must be floating point .*, got torch.int64 \(4,\)"),
         (LOGITS, LABELS, {"weight": torch.ones(3, K)}, r"weight must be .*, got torch.float32 \(3, 4\)"),
         (LOGITS, LABELS, {"weight": torch.tensor(1.0)}, r"weight must be .*, got torch.float32 \(\)"),
+        (LOGITS, LABELS, {"weight": [1.0] * K}, "weight must be a tensor, got list"),
+        (LOGITS.tolist(), LABELS, {}, "logits must be a tensor, got list"),
         (LOGITS, LABELS, {"reduction": "men"}, "reduction must be 'none', 'mean' or 'sum', got 'men'"),
         (LOGITS, LABELS, {"label_smoothing": 1.5}, r"label_smoothing must be within \[0, 1\], got 1.5"),
         (LOGITS, LABELS, {"label_smoothing": -0.1}, r"label_smoothing must be within \[0, 1\], got -0.1"),

@@ -130,6 +130,24 @@ class TestCategorical:
     def test_blank_is_missing(self):
         assert rows(["a", "a", "", " \t", None]) == [[1, 0], [1, 0], [0, 1], [0, 1], [0, 1]]
 
+    @pytest.mark.parametrize(
+        ("seen", "later"),
+        [
+            (pa.array([True, False, True, False]), ["True", "False"]),
+            (pa.array([True, False, True, False]), ["TRUE", "FALSE"]),
+            (["True", "False", "True", "False"], pa.array([True, False])),
+            (["1", "-2", "1", "-2"], ["1.0", "-2.00"]),
+            (["1.0", "2.0", "1.0", "2.0"], pa.array([1, 2])),
+        ],
+    )
+    def test_one_value_in_another_spelling(self, seen, later):
+        assert rows(later, seen=seen, categorical=["x"]) == rows(list(seen[:2]), seen=seen, categorical=["x"])
+        assert sorted(map(tuple, rows(later, seen=seen, categorical=["x"]))) == [(0, 1), (1, 0)]
+
+    def test_other_numbers_keep_their_spelling(self):
+        seen = ["01", "1", "1.50", "1.5"] * 2
+        assert len({tuple(row) for row in rows(seen, seen=seen, categorical=["x"])}) == 4
+
     def test_at_most_a_thousand_the_most_frequent(self):
         column = [str(number) for number in range(1500) for _ in range(3 if number >= 500 else 2)]
         made = fitted(column, categorical=["x"]).transform(pa.table({"x": ["1499", "0", "500"]}))
@@ -282,5 +300,8 @@ def test_numbers_that_are_written_otherwise_are_refused_and_unknown_ones_are_the
     features = TableFeatures().fit(pa.table({"x": [1.0, 2.0, 3.0]}))
     with pytest.raises(ValueError, match="column x must hold numbers, got '1,5'"):
         features.transform(pa.table({"x": ["1,5", "2,5"]}))
+    dates = TableFeatures().fit(pa.table({"x": pa.array([1, 3], pa.timestamp("s"))}))
+    with pytest.raises(ValueError, match="column x must hold dates, got '1970-01-01'"):
+        dates.transform(pa.table({"x": ["1970-01-01", "unknown"]}))
     assert features.transform(pa.table({"x": ["unknown", "3"]}))[0].item() == 0
     assert features.transform(pa.table({"x": ["unknown"]})).item() == 0

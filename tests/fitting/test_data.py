@@ -87,6 +87,13 @@ def test_a_test_set_needs_no_column_that_is_no_feature(tmp_path):
     assert prepare(Request(data, columns, test=test)).test.inputs.shape == (10, 1)
 
 
+def test_a_column_that_is_ignored_may_be_there_twice_in_every_file(tmp_path):
+    rows = [(row, row, row % 7, CLASSES[row % 2]) for row in range(60)]
+    data, other = (write_csv(tmp_path / name, ("x", "x", "y", "label"), rows) for name in ("data.csv", "other.csv"))
+    prepared = prepare(Request(data, Columns(label="label", ignore=("x",)), test=other, trusted=other))
+    assert prepared.test.inputs.shape == prepared.validation.inputs.shape == (60, 1)
+
+
 def test_checked_rows_of_another_file_are_validation(tmp_path):
     data, other = texts(tmp_path), texts(tmp_path, 30, name="checked.csv", wrong=0)
     told = []
@@ -139,7 +146,10 @@ def test_many_decisions_choose_alone(tmp_path):
     [
         ([(160, "keep", "cat")], r"must decide on rows within \[0, 160\), got row 160"),
         ([(1, "relabel", "dgo")], "did you mean 'dog'"),
-        ([(row, "keep", "cat") for row in range(160)], "must leave rows to train on"),
+        (
+            [(row, "keep", "cat") for row in range(151)],
+            "must leave 10 rows or more to train on, got .* 151 of 160",
+        ),
     ],
 )
 def test_decisions_that_do_not_fit_are_refused(tmp_path, rows, message):

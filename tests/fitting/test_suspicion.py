@@ -69,6 +69,16 @@ def test_of_decided_rows_the_audit_says_what_was_decided(tmp_path):
     assert found.joint.sum() == pytest.approx(160)
 
 
+def test_a_decision_counts_in_the_row_of_the_true_class(tmp_path):
+    data = features(tmp_path)
+    decisions = {int(row): CLASSES[row % 2] for row in data.wrong.nonzero()[0] if data.given[row] == CLASSES[1]}
+    prepared = decided(tmp_path, decisions)
+    probabilities = torch.full((160, 2), 0.05)
+    probabilities[torch.arange(160), prepared.given] = 0.95  # no other label is doubted
+    found = audit_run(prepared, trained(prepared), probabilities)
+    assert found.joint[0, 1] - found.joint[1, 0] == pytest.approx(len(decisions), abs=0.5)
+
+
 def test_evidence_is_of_the_rows_that_were_trained_on(tmp_path):
     prepared = prepare(Request(features(tmp_path).path))
     run = trained(prepared)

@@ -17,6 +17,17 @@ def test_names_of_columns_may_be_quoted(tmp_path):
     assert decisions(tmp_path, '"index","decision","label"\n"3","accept","dog"\n') == {3: "dog"}
 
 
+@pytest.mark.parametrize("end", ["\r", "\r\n"])
+def test_lines_may_end_as_in_a_spreadsheet(tmp_path, end):
+    path = tmp_path / "decisions.csv"
+    path.write_bytes(f"index,decision,label{end}3,accept,dog{end}".encode())
+    assert read_decisions(path) == {3: "dog"}
+    path.write_bytes(f"x,label{end}3,dog{end}".encode())
+    assert read_decisions(path) is None
+    path.write_bytes(b'"' + 200_000 * b"x")
+    assert read_decisions(path) is None
+
+
 def test_a_file_that_holds_no_decisions_is_data(tmp_path):
     assert decisions(tmp_path, "index,label\n3,dog\n") is None
     (tmp_path / "x.npz").write_bytes(b"no table")

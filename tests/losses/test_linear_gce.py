@@ -382,6 +382,8 @@ HIDDEN, LAYER, LABELS = torch.zeros(3, D), torch.zeros(K, D), torch.tensor([0, 1
         (HIDDEN, LAYER, LABELS, {"weight": torch.ones(5)}, r"weight must be .* \(7,\), got torch.float32 \(5,\)"),
         (HIDDEN, LAYER, LABELS, {"sample_weight": torch.ones(1)}, r"sample_weight must be .* \(3,\), got .* \(1,\)"),
         (HIDDEN, LAYER, LABELS, {"q": torch.ones(2)}, r"q must be .* \(3,\), got .* \(2,\)"),
+        (HIDDEN.numpy(), LAYER, LABELS, {}, "hidden must be a tensor, got ndarray"),
+        (HIDDEN, LAYER, LABELS.tolist(), {}, "labels must be a tensor, got list"),
         (HIDDEN, LAYER, LABELS, {"q": -1.0}, r"q must be a finite number >= 0, got -1.0"),
         (HIDDEN, LAYER, LABELS, {"reduction": "men"}, r"reduction must be 'none', 'mean' or 'sum', got 'men'"),
         (HIDDEN, LAYER, LABELS + 5, {}, r"labels must be within \[0, 7\) or ignore_index -100: .*7"),

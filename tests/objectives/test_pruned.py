@@ -410,9 +410,10 @@ def test_the_callers_loss_stays_as_it_is(loss):
         ({"k": 0.0}, r"k must be within \(0, 1\), got 0.0"),
         ({"k": 1.0}, r"k must be within \(0, 1\), got 1.0"),
         ({"k": math.nan}, r"k must be within \(0, 1\), got nan"),
-        ({"warmup": 0}, "warmup must be at least 1, got 0"),
-        ({"period": 0}, "period must be at least 1, got 0"),
-        ({"num_samples": 0}, "num_samples must be at least 1, got 0"),
+        ({"warmup": 0}, "warmup must be an integer of at least 1, got 0"),
+        ({"period": 0}, "period must be an integer of at least 1, got 0"),
+        ({"num_samples": 0}, "num_samples must be an integer of at least 1, got 0"),
+        ({"num_samples": 4.0}, "num_samples must be an integer of at least 1, got 4.0"),
         ({"update": "tables"}, r"update must be one of \('exact', 'table'\), got 'tables'"),
         ({"average": "sum"}, r"average must be one of \('batch', 'kept'\), got 'sum'"),
         ({"on_empty": "keep"}, r"on_empty must be one of \('prune', 'keep_previous'\), got 'keep'"),
@@ -436,9 +437,45 @@ def without_type_checks():
 
 def test_predictions_of_another_length_are_refused():
     objective = PrunedLoss(GCELoss(), 4, warmup=1)
-    with pytest.raises(ValueError, match=r"predict must return one probability a training sample, shape \(4,\), got"):
+    with pytest.raises(ValueError, match=r"predict must return one .* a tensor of shape \(4,\), got \(1,\)"):
         objective.end_epoch(1, lambda: torch.tensor([0.9]))
     assert objective.kept.all()
+
+
+@pytest.mark.usefixtures("without_type_checks")
+def test_predictions_that_are_no_tensor_are_refused():
+    with pytest.raises(ValueError, match=r"predict must return one .* a tensor of shape \(2,\), got list"):
+        PrunedLoss(GCELoss(), 2, warmup=1).end_epoch(1, lambda: [0.9, 0.8])
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        ([-1, 0], r"index must be within \[0, 4\), one row a sample, got -1 to 0"),
+        ([3, 4], r"index must be within \[0, 4\), one row a sample, got 3 to 4"),
+        ([0.0, 1.0], "index must be int64, got torch.float32"),
+        ([True, False], "index must be int64, got torch.bool"),
+    ],
+)
+@pytest.mark.usefixtures("without_type_checks")
+def test_an_index_that_is_no_row_of_the_memory_is_refused(index, message):
+    objective = PrunedLoss(GCELoss(), 4)
+    with pytest.raises(ValueError, match=message):
+        objective(torch.zeros(2, 3), torch.tensor([0, 1]), torch.tensor(index))
+    assert (objective.labels == -1).all()
+
+
+def test_nothing_is_remembered_in_eval_mode():
+    objective = PrunedLoss(GCELoss(), 2, update="table").eval()
+    objective(torch.zeros(2, 3), torch.tensor([0, 1]), torch.arange(2))
+    assert (objective.labels == -1).all()
+    assert objective.seen.isnan().all()
+
+
+def test_a_mean_over_the_kept_counts_no_ignored_label():
+    logits, labels = torch.randn(3, 4, generator=seeded()), torch.tensor([2, -100, 1])
+    objective = PrunedLoss(GCELoss(), 3, average="kept")
+    assert objective(logits, labels, torch.arange(3)) == pytest.approx(GCELoss()(logits, labels).item())
 
 
 @pytest.mark.parametrize("value", [math.nan, -1.0, 3.0])

@@ -84,6 +84,8 @@ def test_what_does_not_fit_is_refused_and_nothing_written(fitted, tmp_path):
     ]:
         with pytest.raises(ValueError, match=message):
             predict(fitted, new, out=out)
+    with pytest.raises(ValueError, match="root must be given with a table of image paths only, got nowhere"):
+        predict(fitted, tmp_path / "f.npz", out=out, root="nowhere")
     assert not out.exists()
     new = write_csv(tmp_path / "new.csv", ("size", "colour"), [(1, "red")])
     with pytest.raises(ValueError, match="out must be a file that can be written"):

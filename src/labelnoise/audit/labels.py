@@ -219,6 +219,8 @@ def _slices(start: int, stop: int, k: int) -> list[slice]:
 def _piece(probabilities: np.ndarray, given: np.ndarray, rows: Any) -> tuple[Tensor, Tensor]:
     """To be read only: the caller's own memory, where its layout allows."""
     part = np.require(probabilities[rows], np.float32, ["C", "W"])  # W, since torch warns of what it must not change
+    if min(part.strides) < 0:  # of a single row, which NumPy takes for contiguous whatever its stride
+        part = part.copy()
     return torch.from_numpy(part), torch.from_numpy(given[rows])
 
 

@@ -101,7 +101,7 @@ def read_own(
 def _read_table(path: Path, columns: Columns, *, labelled: bool, few: bool) -> OwnData:
     texts = {columns.text, columns.image, columns.id, *columns.categorical}
     table = read_table(path, texts=[name for name in texts if name is not None])
-    _check_roles(path, columns, table.column_names, labelled=labelled)
+    _check_roles(path, columns, table.column_names, labelled=labelled, few=few)
     if not table.num_rows:
         raise ValueError(f"{path} holds no rows")
     labels = tuple(read_labels(path, columns.label, few=few).labels) if labelled and columns.label else None
@@ -119,7 +119,7 @@ def _read_table(path: Path, columns: Columns, *, labelled: bool, few: bool) -> O
     return OwnData(kind, inputs, labels, ids)
 
 
-def _check_roles(path: Path, columns: Columns, names: list[str], *, labelled: bool) -> None:
+def _check_roles(path: Path, columns: Columns, names: list[str], *, labelled: bool, few: bool) -> None:
     """Raise a ``ValueError`` unless the columns are there, and each is wanted for one thing."""
     if labelled and columns.label is None:
         raise ValueError(f"label must name a column of {path} (one of: {', '.join(names)}), got none")
@@ -130,13 +130,13 @@ def _check_roles(path: Path, columns: Columns, names: list[str], *, labelled: bo
         raise ValueError(f"columns must say one kind of input, got {' and '.join(inputs)}")
     if columns.root is not None and columns.image is None:
         raise ValueError(f"root must be given with an image column only, got {columns.root}")
-    # What is only left out, or checked when the features are made, need not be in data to be predicted.
+    # What is only left out need not be in other data, nor in those to be predicted what the features are checked for.
     needed = [columns.text, columns.image, columns.id]
     optional = [columns.label, *features]
     used = [name for name in (*needed, *optional) if name is not None]
     for name in used if labelled else [name for name in needed if name is not None]:
         check_column(path, name, names)
-    for name in columns.ignore if labelled else ():
+    for name in columns.ignore if labelled and not few else ():
         _registry.check_name(f"column of {path}", name, names)  # there may be two of it
     roles = [*used, *columns.ignore]
     twice = next((name for name in roles if roles.count(name) > 1), None)

@@ -44,10 +44,10 @@ class _Numeric(NamedTuple):
         return cls(mean, scale or 1.0, _is_time(table.column(name).type), missing=len(seen) < len(values))
 
     def transform(self, table: pa.Table, name: str) -> np.ndarray:
-        values, kind = _numbers(table, name), table.column(name).type
+        wanted = "dates" if self.is_time else "numbers"
+        values, kind = _numbers(table, name, wanted), table.column(name).type
         missing = np.isnan(values)
         if _is_time(kind) != self.is_time and not missing.all():
-            wanted = "dates" if self.is_time else "numbers"
             raise ValueError(f"column {name} must hold {wanted}, as in training, got {kind}")
         with np.errstate(over="ignore"):  # what overflows is clipped
             scaled = np.clip((values - self.mean) / self.scale, -_MOST_DEVIATIONS, _MOST_DEVIATIONS)
@@ -95,7 +95,7 @@ class TableFeatures:
     Texts, truth values and dictionaries are categorical: a column of 0 and 1 for each of the 1000 most frequent
     categories that two training rows or more have, one for the rare ones and later for unseen ones, and one for
     what is missing or blank; the last two only if training rows need them, else such rows are 0 throughout.
-    Categories are compared as text: 1, 1.0 and "1" are the same.
+    Categories are compared as text, however a program writes them: 1 and 1.0 are the same, and so are true and True.
 
     Dropped are columns with one value or none, of other types, and texts with more than 1000 values, or with more than
     half as many values as rows: :attr:`columns` says why.
@@ -198,7 +198,7 @@ def _column(table: pa.Table, name: str) -> Any:
     return table.column(name)
 
 
-def _numbers(table: pa.Table, name: str) -> np.ndarray:
+def _numbers(table: pa.Table, name: str, wanted: str = "numbers") -> np.ndarray:
     """A column as float64, NaN where it has no finite number; dates as seconds since 1970."""
     column = _column(table, name)
     if _is_text(column.type) or pa.types.is_dictionary(column.type):
@@ -208,7 +208,7 @@ def _numbers(table: pa.Table, name: str) -> np.ndarray:
         others = texts.drop_null()
         # Not one of them a number, though there are digits, as in 1,5 or $3: to take the mean for all would be silent.
         if np.isnan(values).all() and len(others) and _arrow.any(_arrow.match_substring_regex(others, r"\d")).as_py():
-            raise ValueError(f"column {name} must hold numbers, got {others[0].as_py()[:100]!r}")
+            raise ValueError(f"column {name} must hold {wanted}, got {others[0].as_py()[:100]!r}")
         return values
     ticks = 1
     if _is_time(column.type):
@@ -231,13 +231,15 @@ def _number(text: str | None) -> float:
 
 
 def _texts(table: pa.Table, name: str) -> Any:
-    """A column as text, null where that is missing or blank."""
+    """A column as text, null where that is missing or blank; whole numbers and truth values in one spelling."""
     column = _column(table, name)
     try:
         texts = column.cast(pa.large_string())
     except pa.ArrowException:
         raise ValueError(f"column {name} must have a text form to be categorical, got {column.type}") from None
-    return _arrow.if_else(_arrow.equal(_arrow.utf8_trim_whitespace(texts), ""), None, texts)
+    texts = _arrow.if_else(_arrow.equal(_arrow.utf8_trim_whitespace(texts), ""), None, texts)
+    texts = _arrow.replace_substring_regex(texts, r"^(-?\d+)\.0+$", r"\1")
+    return _arrow.if_else(_arrow.match_substring_regex(texts, "^(?i:true|false)$"), _arrow.utf8_lower(texts), texts)
 
 
 def _is_time(kind: Any) -> bool:

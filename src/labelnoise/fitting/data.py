@@ -22,6 +22,7 @@ Tell = Callable[[str], None]
 
 _WANTED = 2000  # validation samples: a standard error of one point
 _FEW_CHECKED = 200  # rows, below which an accuracy has a standard error of two points and more
+_FEWEST = 10  # rows to train on where somebody has decided on the others
 _NO_ROW = -1
 """The index of a sample that is not one of the data."""
 
@@ -166,8 +167,9 @@ def _apply(
             raise ValueError(f"{request.trusted} must decide on rows within [0, {len(given)}), got row {row}")
         _registry.check_name(f"label of row {row} in {request.trusted}", label, class_names)
         given[row] = class_names.index(label)
-    if len(decisions) == len(given):
-        raise ValueError(f"{request.trusted} must leave rows to train on, got a decision on all {len(given)}")
+    if len(given) - len(decisions) < _FEWEST:
+        got = f"a decision on {len(decisions)} of {len(given)}"
+        raise ValueError(f"{request.trusted} must leave {_FEWEST} rows or more to train on, got {got}")
     return torch.tensor(sorted(decisions))
 
 
@@ -182,7 +184,7 @@ def read_other(path: Path, columns: Columns) -> OwnData:
     """A test set, or checked rows; one file holds them and their labels."""
     if path.suffix.lower() == ".npy":
         raise ValueError(f"{path} has no labels beside it; give an .npz with features and labels")
-    return read_own(path, columns._replace(id=None, ignore=()), few=True)  # which it need not have
+    return read_own(path, columns._replace(id=None), few=True)  # which it need not have
 
 
 def _other(

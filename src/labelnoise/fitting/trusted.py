@@ -1,6 +1,7 @@
 """Decisions of somebody who has looked, as the report and ``labelnoise review`` write them."""
 
 import csv
+import io
 from pathlib import Path
 
 from labelnoise.datasets._table_parts import read_utf8
@@ -17,8 +18,11 @@ def read_decisions(path: Path) -> dict[int, str] | None:
     """
     if path.suffix.lower() != ".csv" or not path.is_file():
         return None
-    header = read_utf8(path).decode("utf-8-sig").split("\n", 1)[0]
-    names = {name.strip() for name in next(csv.reader([header]))}
+    text = io.StringIO(read_utf8(path).decode("utf-8-sig"), newline="")  # whatever ends its lines
+    try:
+        names = {name.strip() for name in next(csv.reader(text))}
+    except csv.Error:  # a cell that does not end, of which who reads the file as data complains
+        return None
     if names >= {"given_label", "suggested_label", "decision"}:
         raise ValueError(f"{path} is a list of labels; labelnoise review makes the decisions.csv of it that is trusted")
     if not names >= set(_COLUMNS):

@@ -31,6 +31,7 @@ def check_options(
         raise ValueError(f"label_smoothing must be within [0, 1], got {label_smoothing}")
     if weight is None:
         return
+    check_tensors(weight=weight)
     if weight.ndim != 1 or not weight.is_floating_point() or num_classes not in (None, len(weight)):
         wanted = f"({num_classes},)" if num_classes is not None else "(k,)"
         raise ValueError(f"weight must be floating point of shape {wanted}, got {weight.dtype} {tuple(weight.shape)}")
@@ -97,6 +98,13 @@ def transformed_cross_entropy(
     return _reduce(values, sample_weight, reduction)
 
 
+def check_tensors(**given: Tensor) -> None:
+    """Refuse arrays and lists by name, of callers that check no types."""
+    for name, value in given.items():
+        if not isinstance(value, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"{name} must be a tensor, got {type(value).__name__}")
+
+
 def check_per_sample(name: str, value: Tensor, shape: tuple[int, ...]) -> None:
     """Refuse what is not one number a label, before it would broadcast silently."""
     if not value.is_floating_point() or value.shape != shape:
@@ -105,9 +113,7 @@ def check_per_sample(name: str, value: Tensor, shape: tuple[int, ...]) -> None:
 
 def _check_shapes(logits: Tensor, labels: Tensor) -> int:
     """The class dimension, once the shapes are known to fit without broadcasting."""
-    for name, value in (("logits", logits), ("labels", labels)):
-        if not isinstance(value, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance] (callers may not check types)
-            raise ValueError(f"{name} must be a tensor, got {type(value).__name__}")
+    check_tensors(logits=logits, labels=labels)
     if logits.ndim == 0 or not logits.is_floating_point():
         raise ValueError(f"logits must be floating point of shape (k), (n, k) or (n, k, d1..), got {_describe(logits)}")
     class_dim = min(1, logits.ndim - 1)

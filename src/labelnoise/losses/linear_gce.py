@@ -9,7 +9,15 @@ from labelnoise._types import Reduction
 from labelnoise.losses import _fused
 from labelnoise.losses._box_cox import check_q
 from labelnoise.losses._chunks import Sum, Targets, Values, autocasts, product_dtype
-from labelnoise.losses._contract import _describe, _reduce, check_options, check_per_sample, hold, settings_of
+from labelnoise.losses._contract import (
+    _describe,
+    _reduce,
+    check_options,
+    check_per_sample,
+    check_tensors,
+    hold,
+    settings_of,
+)
 from labelnoise.losses.gce import gce_loss
 
 
@@ -156,6 +164,7 @@ def _factor(
 
 def _check_shapes(hidden: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, labels: Tensor) -> int:
     """The number of classes, once everything is known to fit without broadcasting."""
+    check_tensors(hidden=hidden, linear_weight=linear_weight, labels=labels)
     if not hidden.is_floating_point() or hidden.ndim == 0:
         raise ValueError(f"hidden must be floating point of shape (d), (n, d) or (.., n, d), got {_describe(hidden)}")
     if linear_weight.ndim != 2 or linear_weight.shape[1] != hidden.shape[-1] or len(linear_weight) == 0:

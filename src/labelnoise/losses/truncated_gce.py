@@ -89,6 +89,9 @@ class TruncatedGCELoss(Loss):
 
 
 def _check(q: float, k: float) -> None:
+    for name, value in (("q", q), ("k", k)):
+        if isinstance(value, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance] (that of gce_loss may be one)
+            raise ValueError(f"{name} must be a number here, got a tensor of shape {tuple(value.shape)}")
     check_q(q)
     if not 0 < k < 1:
         raise ValueError(f"k must be within (0, 1), got {k}")

@@ -8,6 +8,7 @@ import copy
 import math
 import warnings
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
@@ -89,7 +90,8 @@ class PrunedLoss(Objective):
         update: ``"exact"`` takes the probabilities from a pass over the training set, as Algorithm 1 does;
             ``"table"`` takes those seen in the steps of the epoch just ended, which costs nothing.
         average: ``"batch"`` divides the sum by the batch size, the paper's sum up to a constant, so steps shrink
-            as pruning grows; ``"kept"`` divides by the number of kept samples, so they do not.
+            as pruning grows; ``"kept"`` divides by the number of samples that are kept and whose label is not ignored,
+            so they do not.
         on_empty: ``"prune"`` is Algorithm 1; ``"keep_previous"`` leaves the previous decision to a class that would
             lose all its samples, and to everyone where under 1 % would be kept.
         class_names: what the warnings call the classes; their numbers without.
@@ -99,7 +101,8 @@ class PrunedLoss(Objective):
         ``epochs_pruned`` counts the epochs each sample was left out of.
 
     Raises:
-        ValueError: a setting out of range, or shapes that do not fit.
+        ValueError: a setting out of range, or shapes that do not fit; on the CPU also an index out of range, which
+            fails in its own way on an accelerator.
 
     Example:
         >>> objective = PrunedLoss(GCELoss(q=0.7), num_samples=4, warmup=1)
@@ -153,6 +156,7 @@ class PrunedLoss(Objective):
         if logits.ndim != 2 or labels.shape != logits.shape[:1] or index.shape != labels.shape:
             shapes = f"{tuple(logits.shape)}, {tuple(labels.shape)}, {tuple(index.shape)}"
             raise ValueError(f"logits, labels and index must have shapes (n, k), (n), (n), got {shapes}")
+        _check_index(index, len(self.kept))
         values = self.loss(logits, labels)  # first: what it refuses is not to be remembered
         if values.shape != labels.shape:
             raise ValueError(
@@ -162,16 +166,20 @@ class PrunedLoss(Objective):
             self.remember(logits, labels, index)
         kept = self.kept[index]
         total = torch.where(kept, values, 0).sum()
-        return total / (kept.sum().clamp(min=1) if self.average == "kept" else max(1, len(kept)))
+        counted = kept & (labels != self._ignore_index)
+        return total / (counted.sum().clamp(min=1) if self.average == "kept" else max(1, len(kept)))
+
+    @property
+    def _ignore_index(self) -> int:
+        return getattr(self.loss, "ignore_index", -100)
 
     @torch.no_grad()
     def remember(self, logits: Tensor, labels: Tensor, index: Tensor) -> None:
         """Take note of samples that a step has seen."""
-        ignored = getattr(self.loss, "ignore_index", -100)
-        self.labels[index] = torch.where(labels == ignored, -1, labels)
+        self.labels[index] = torch.where(labels == self._ignore_index, -1, labels)
         if self.update == "table":
-            seen = F.cross_entropy(logits.float(), labels, reduction="none", ignore_index=ignored).neg().exp()
-            self.seen[index] = seen.to(self.seen.dtype)
+            loss = F.cross_entropy(logits.float(), labels, reduction="none", ignore_index=self._ignore_index)
+            self.seen[index] = loss.neg().exp().to(self.seen.dtype)
 
     def end_epoch(self, epoch: int, predict: Predict) -> None:
         if not self.training:
@@ -184,9 +192,11 @@ class PrunedLoss(Objective):
             else:
                 seen = _largest_of_all_processes(self.seen.nan_to_num(nan=-1))
                 probability = torch.where(seen < 0, math.nan, seen)
-            if probability.shape != self.kept.shape:
-                shapes = f"{tuple(self.kept.shape)}, got {tuple(probability.shape)}"
-                raise ValueError(f"predict must return one probability a training sample, shape {shapes}")
+            is_tensor = isinstance(probability, Tensor)  # pyright: ignore[reportUnnecessaryIsInstance]
+            if not is_tensor or probability.shape != self.kept.shape:
+                got = tuple(probability.shape) if is_tensor else type(probability).__name__
+                wanted = f"shape {tuple(self.kept.shape)}, got {got}"
+                raise ValueError(f"predict must return one probability a training sample, a tensor of {wanted}")
             if self.update == "exact" and not ((probability >= 0) & (probability <= 1)).all():
                 raise ValueError("predict must return probabilities within [0, 1], got NaN or others")
             kept = select_kept(probability, self.k, self.kept)
@@ -263,12 +273,22 @@ def _largest_of_all_processes(values: Tensor) -> Tensor:
     return values
 
 
+def _check_index(index: Tensor, num_samples: int) -> None:
+    """Refuse what would address another sample; on an accelerator or in a graph that would be waiting for it."""
+    if index.dtype != torch.int64:
+        raise ValueError(f"index must be int64, got {index.dtype}")
+    if index.device.type == "cpu" and index.numel() and not torch.compiler.is_compiling():
+        low, high = (int(end) for end in index.aminmax())
+        if low < 0 or high >= num_samples:
+            raise ValueError(f"index must be within [0, {num_samples}), one row a sample, got {low} to {high}")
+
+
 def _check_settings(num_samples: int, k: float, warmup: int, period: int, **choices: str) -> None:
     if not 0 < k < 1:
         raise ValueError(f"k must be within (0, 1), got {k}")
     for name, value in dict(num_samples=num_samples, warmup=warmup, period=period).items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+        if not isinstance(value, Integral) or value < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"{name} must be an integer of at least 1, got {value}")
     for name, value in choices.items():
         if value not in _CHOICES[name]:
             raise ValueError(f"{name} must be one of {_CHOICES[name]}, got {value!r}")

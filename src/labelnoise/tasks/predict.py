@@ -48,6 +48,8 @@ def predict(
     saved = load_model(Path(fitted), model=model)
     columns = saved.columns._replace(label=None, id=None, root=None if root is None else Path(root))
     is_table = Path(data).suffix.lower() not in ("", ".npz", ".npy") and not Path(data).is_dir()
+    if root is not None and not is_table:
+        raise ValueError(f"root must be given with a table of image paths only, got {root}")
     own = read_own(Path(data), columns if is_table else type(columns)(), labelled=False)
     probabilities = saved.predict(own, device=device)
     probability, number = (part.numpy() for part in probabilities.max(1))

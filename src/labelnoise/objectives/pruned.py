@@ -156,7 +156,14 @@ class PrunedLoss(Objective):
         if logits.ndim != 2 or labels.shape != logits.shape[:1] or index.shape != labels.shape:
             shapes = f"{tuple(logits.shape)}, {tuple(labels.shape)}, {tuple(index.shape)}"
             raise ValueError(f"logits, labels and index must have shapes (n, k), (n), (n), got {shapes}")
-        _check_index(index, len(self.kept))
+        if index.dtype != torch.int64:
+            raise ValueError(f"index must be int64, got {index.dtype}")
+        try:
+            kept = self.kept.index_select(
+                0, index.to(self.kept.device)
+            )  # which takes no negative one, as kept[index] would
+        except IndexError as error:  # raised on the CPU only
+            raise ValueError(f"index must be within [0, {len(self.kept)}), one row a sample: {error}") from None
         values = self.loss(logits, labels)  # first: what it refuses is not to be remembered
         if values.shape != labels.shape:
             raise ValueError(
@@ -164,7 +171,6 @@ class PrunedLoss(Objective):
             )
         if self.training:
             self.remember(logits, labels, index)
-        kept = self.kept[index]
         total = torch.where(kept, values, 0).sum()
         counted = kept & (labels != self._ignore_index)
         return total / (counted.sum().clamp(min=1) if self.average == "kept" else max(1, len(kept)))
@@ -271,16 +277,6 @@ def _largest_of_all_processes(values: Tensor) -> Tensor:
         values = values.clone()
         dist.all_reduce(values, dist.ReduceOp.MAX)
     return values
-
-
-def _check_index(index: Tensor, num_samples: int) -> None:
-    """Refuse what would address another sample; on an accelerator or in a graph that would be waiting for it."""
-    if index.dtype != torch.int64:
-        raise ValueError(f"index must be int64, got {index.dtype}")
-    if index.device.type == "cpu" and index.numel() and not torch.compiler.is_compiling():
-        low, high = (int(end) for end in index.aminmax())
-        if low < 0 or high >= num_samples:
-            raise ValueError(f"index must be within [0, {num_samples}), one row a sample, got {low} to {high}")
 
 
 def _check_settings(num_samples: int, k: float, warmup: int, period: int, **choices: str) -> None:

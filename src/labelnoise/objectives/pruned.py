@@ -159,9 +159,7 @@ class PrunedLoss(Objective):
         if index.dtype != torch.int64:
             raise ValueError(f"index must be int64, got {index.dtype}")
         try:
-            kept = self.kept.index_select(
-                0, index.to(self.kept.device)
-            )  # which takes no negative one, as kept[index] would
+            kept = self.kept.index_select(0, index.to(self.kept.device))  # no negative one, as kept[index] would
         except IndexError as error:  # raised on the CPU only
             raise ValueError(f"index must be within [0, {len(self.kept)}), one row a sample: {error}") from None
         values = self.loss(logits, labels)  # first: what it refuses is not to be remembered

@@ -61,7 +61,8 @@ class Store:
     def claim(self, claimants: int = 1, *, wanted: Container[str] | None = None) -> list[RunConfig]:
         """Take a run that nobody works on, or whose owner is dead, and those that are trained with it; else none.
 
-        ``claimants`` is how many share the work: each takes its part of a large stack. ``wanted`` are the ids of the
+        What nobody has begun comes first, since a run that was cut off may be what killed its worker. ``claimants`` is
+        how many share the work: each takes its part of a large stack. ``wanted`` are the ids of the
         runs to choose from, all of them without.
         """
         with self._transaction() as database:

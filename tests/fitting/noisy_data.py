@@ -69,7 +69,7 @@ class Noisy(NamedTuple):
 def read(data):
     """As the fit reads it, with the columns and the image size it is told."""
     options = dict(data.options)
-    labels, size = options.pop("labels", None), options.pop("image_size", 32)
+    labels, size = options.pop("labels", None), options.pop("image_size", None)
     columns = Columns(**options)
     return read_own(data.path, columns, labels=labels), columns, size
 

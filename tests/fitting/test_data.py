@@ -10,7 +10,7 @@ from labelnoise.fitting.data import kept, validation_fraction
 
 def request_of(data, **parts):
     options = dict(data.options)
-    labels, size = options.pop("labels", None), options.pop("image_size", 32)
+    labels, size = options.pop("labels", None), options.pop("image_size", None)
     return Request(data.path, Columns(**options), labels, image_size=size, **parts)
 
 
@@ -92,6 +92,36 @@ def test_a_column_that_is_ignored_may_be_there_twice_in_every_file(tmp_path):
     data, other = (write_csv(tmp_path / name, ("x", "x", "y", "label"), rows) for name in ("data.csv", "other.csv"))
     prepared = prepare(Request(data, Columns(label="label", ignore=("x",)), test=other, trusted=other))
     assert prepared.test.inputs.shape == prepared.validation.inputs.shape == (60, 1)
+
+
+def test_decisions_on_other_rows_are_refused(tmp_path):
+    data = texts(tmp_path)
+    header, given = ("index", "decision", "label", "given_label"), data.given[3]
+    other = next(name for name in CLASSES if name != given)
+    for label in (given, other):
+        path = write_csv(tmp_path / "decisions.csv", header, [(3, "relabel", label, given)])
+        assert prepare(request_of(data, trusted=path)).trusted.tolist() == [3]
+    path = write_csv(tmp_path / "decisions.csv", header, [(3, "relabel", given, other)])
+    assert prepare(request_of(data, trusted=path)).trusted.tolist() == [3]  # of a copy with the label that was decided
+    path = write_csv(tmp_path / "decisions.csv", header, [(3, "keep", other, other)])
+    with pytest.raises(ValueError, match=rf"row 3 is 3, labelled .{given}.; it decides on .* .{other}."):
+        prepare(request_of(data, trusted=path))
+
+
+def test_decisions_on_an_image_that_has_moved_are_refused(tmp_path):
+    data = image_folder(tmp_path)
+    paths = sorted(path.relative_to(data.path).as_posix() for path in data.path.rglob("*.png"))
+    rows = [(3, "keep", paths[3].partition("/")[0], paths[3])]
+    decisions = write_csv(tmp_path / "decisions.csv", ("index", "decision", "label", "id"), rows)
+    assert prepare(Request(data.path, trusted=decisions)).trusted.tolist() == [3]
+    (data.path / paths[0]).unlink()
+    with pytest.raises(ValueError, match=f"where row 3 is {paths[4]}, .* it decides on {paths[3]}"):
+        prepare(Request(data.path, trusted=decisions))
+
+
+def test_an_image_size_is_of_image_files(tmp_path):
+    with pytest.raises(ValueError, match="image_size must be given with image files only, got 64"):
+        prepare(Request(texts(tmp_path).path, Columns(label="label", text="text"), image_size=64))
 
 
 def test_checked_rows_of_another_file_are_validation(tmp_path):

@@ -27,7 +27,7 @@ def test_a_transform_that_went_through_json_gives_the_same_numbers(tmp_path, kin
 def test_only_the_rows_it_is_fitted_on_count(tmp_path):
     rows = [(x, "a" if x < 10 else "b") for x in range(20)]
     own, columns, _ = read(Noisy(write_csv(tmp_path / "t.csv", ("x", "label"), rows), {"label": "label"}, None, None))
-    transform = fit_transform(own, columns, torch.arange(10), image_size=8, encoder=None)
+    transform = fit_transform(own, columns, torch.arange(10), image_size=None, encoder=None)
     numbers = transform.transform(own.inputs)[:, 0]
     assert numbers[:10].mean().item() == pytest.approx(0, abs=1e-6)
     assert numbers[10:].min() > 1
@@ -40,7 +40,7 @@ def test_texts_without_a_common_word_are_refused_by_the_name_of_their_column(tmp
     )
     own = read_own(path, Columns("label", "words"))
     with pytest.raises(ValueError, match="words must hold texts with words"):
-        fit_transform(own, Columns("label", "words"), torch.arange(9), image_size=8, encoder=None)
+        fit_transform(own, Columns("label", "words"), torch.arange(9), image_size=None, encoder=None)
 
 
 def test_images_of_another_shape_than_in_training_are_refused():
@@ -56,7 +56,7 @@ def test_images_of_arrays_need_not_be_square(tmp_path):
     np.savez(tmp_path / "i.npz", images=np.zeros((10, 6, 9), np.uint8), labels=np.arange(10) % 2)
     own = read_own(tmp_path / "i.npz")
     assert own.inputs.shape == (10, 1, 6, 9)
-    transform = fit_transform(own, Columns(), torch.arange(10), image_size=8, encoder=None)
+    transform = fit_transform(own, Columns(), torch.arange(10), image_size=None, encoder=None)
     assert transform.transform(own.inputs).shape == (10, 1, 6, 9)
     with pytest.raises(ValueError, match="as in training"):
         transform.transform(torch.zeros(2, 1, 9, 6, dtype=torch.uint8))

@@ -1,6 +1,6 @@
 import pytest
 
-from labelnoise.fitting.trusted import read_decisions
+from labelnoise.fitting.trusted import Decided, read_decisions
 
 
 def decisions(folder, text):
@@ -10,18 +10,18 @@ def decisions(folder, text):
 
 def test_decided_rows_have_their_label_and_undecided_ones_are_left_out(tmp_path):
     text = "index,decision,label,given_label\n3,accept,dog,cat\n5,,,\n7,keep,'=cat,'=cat\n3,relabel,dog,cat\n"
-    assert decisions(tmp_path, text) == {3: "dog", 7: "=cat"}
+    assert decisions(tmp_path, text) == {3: Decided("dog", "cat"), 7: Decided("=cat", "=cat")}
 
 
 def test_names_of_columns_may_be_quoted(tmp_path):
-    assert decisions(tmp_path, '"index","decision","label"\n"3","accept","dog"\n') == {3: "dog"}
+    assert decisions(tmp_path, '"index","decision","label"\n"3","accept","dog"\n') == {3: Decided("dog")}
 
 
 @pytest.mark.parametrize("end", ["\r", "\r\n"])
 def test_lines_may_end_as_in_a_spreadsheet(tmp_path, end):
     path = tmp_path / "decisions.csv"
     path.write_bytes(f"index,decision,label{end}3,accept,dog{end}".encode())
-    assert read_decisions(path) == {3: "dog"}
+    assert read_decisions(path) == {3: Decided("dog")}
     path.write_bytes(f"x,label{end}3,dog{end}".encode())
     assert read_decisions(path) is None
     path.write_bytes(b'"' + 200_000 * b"x")

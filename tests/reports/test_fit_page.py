@@ -276,7 +276,9 @@ def test_decisions_are_counted_undone_kept_and_downloaded(show_page):
         second: ["keep", names[audit.given[second]]],
         third: ["relabel", "fish"],
     }
-    assert rows == [["index", "decision", "label"], *([str(row), *expected[row]] for row in sorted(expected))]
+    assert rows[0] == ["index", "decision", "label", "given_label", "id"]
+    assert [row[:3] for row in rows[1:]] == [[str(row), *expected[row]] for row in sorted(expected)]
+    assert [row[3] for row in rows[1:]] == [names[audit.given[row]] for row in sorted(expected)]
 
 
 def test_decisions_about_another_audit_are_not_taken_up(show_page):

@@ -64,6 +64,12 @@ def test_a_folder_that_is_a_file_is_named(files):
         audit_files(files / "p.npy", files / "y.npy", out=files / "out")
 
 
+def test_another_suffix_is_refused(files):
+    (files / "p.npy").rename(files / "p.dat")
+    with pytest.raises(ValueError, match=r"p\.dat must be an \.npy file"):
+        audit_files(files / "p.dat", files / "y.npy", out=files / "out")
+
+
 def test_an_audit_replaces_an_audit_but_no_decisions_and_no_fit(files):
     def audited():
         return audit_files(files / "p.npy", files / "y.npy", out=files / "out")

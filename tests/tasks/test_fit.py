@@ -127,6 +127,31 @@ def test_a_finished_fit_is_left_as_it_is_wherever_its_data_have_moved(tmp_path):
     assert again == first
 
 
+def test_data_that_change_in_a_column_that_is_not_used_can_be_reviewed_after_another_call(tmp_path):
+    rows = [(row % 7, f"note {row}", CLASSES[row % 2]) for row in range(60)]
+    path = write_csv(tmp_path / "data.csv", ("size", "note", "label"), rows)
+    options = {"label": "label", "ignore": ["note"], **QUICK}
+    task(path, out=tmp_path / "fit", **options)
+    before = untouched(tmp_path / "fit")
+    write_csv(path, ("size", "note", "label"), [(size, "other", label) for size, _, label in rows])
+    checked = decisions(tmp_path, None, [1])
+    with pytest.raises(ValueError, match="got another checksum: audit it anew"):
+        review(tmp_path / "fit", decisions=checked)
+    task(path, out=tmp_path / "fit", **options)
+    after = untouched(tmp_path / "fit")
+    assert {path.name for path in after if after[path] != before[path]} == {"source.json"}
+    assert review(tmp_path / "fit", decisions=checked).rows == 60
+
+
+def test_other_names_of_the_rows_are_another_fit(tmp_path):
+    rows = [(row, row % 7, CLASSES[row % 2]) for row in range(60)]
+    path = write_csv(tmp_path / "data.csv", ("name", "size", "label"), rows)
+    task(path, out=tmp_path / "fit", label="label", id="name", **QUICK)
+    write_csv(path, ("name", "size", "label"), [(f"n{row}", *rest) for row, *rest in rows])
+    with pytest.raises(ValueError, match=r"holds a fit with other settings \(data\)"):
+        task(path, out=tmp_path / "fit", label="label", id="name", **QUICK)
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"seed": 1}, {"epochs": 4}, {"loss": "cce"}, {"balanced": True}, {"folds": 2}, {"budget": "5m"}, {"model": "mlp"}],

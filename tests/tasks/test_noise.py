@@ -116,6 +116,8 @@ def test_nothing_is_written_over(data, tmp_path):
     out = tmp_path / "noisy.csv"
     noisy = add_noise(data, label="label", out=out)
     before = out.read_bytes()
+    with pytest.raises(ValueError, match="data must be a table, got the folder"):
+        add_noise(tmp_path, out=tmp_path / "noisy", label="label", rate=0.4)
     with pytest.raises(ValueError, match="out must not exist yet"):
         add_noise(data, label="label", out=out, seed=1)
     assert out.read_bytes() == before

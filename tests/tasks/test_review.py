@@ -97,7 +97,7 @@ def test_decisions_as_the_report_downloads_them_win_over_earlier_ones(folder, tm
     done = review(folder, decisions=tmp_path / "mine.csv")
     assert (done.changed, done.confirmed, done.replaced) == (2, 1, 1)
     decided = [{name: unescape_cell(cell) for name, cell in row.items()} for row in read_rows(done.decisions)]
-    assert [tuple(row.values()) for row in decided] == [
+    assert [tuple(row.values())[:4] for row in decided] == [
         ("0", "relabel", CLASSES[2], CLASSES[0]),
         ("7", "keep", CLASSES[3], CLASSES[3]),
         ("10", "accept", suggested[10], CLASSES[2]),
@@ -145,6 +145,14 @@ def test_rows_may_lack_their_last_empty_cells_and_ids(tmp_path):
         (
             "index,decision,label\n3,keep,'=cat\n",
             "label must be 'two.*lines', which keep means, .* in row 3 .*another audit",
+        ),
+        (
+            "index,decision,given_label\n3,keep,'=cat\n",
+            "must have the audit's given_label 'two.*lines' in row 3, got '=cat'",
+        ),
+        (
+            "index,decision,suggested_label\n3,accept,dog\n",
+            "must have the audit's suggested_label .* in row 3, got 'dog'",
         ),
         ("index,decision\n120,keep\n", r"rows of the audit, which are within \[0, 119\], got row 120"),
         ("index,decision\n-1,keep\n", "row numbers from 0 as index, got '-1'"),
@@ -362,6 +370,19 @@ def test_images_are_copied_into_the_folders_of_their_labels(tmp_path):
     assert sorted(path.name for path in folder.iterdir() if path.name.startswith(".")) == []
 
 
+def test_a_copy_behind_a_link_is_replaced_and_the_link_stays(tmp_path):
+    folder, _ = audited_images(tmp_path)
+    decide(folder / "labels.csv", {0: "accept"})
+    (tmp_path / "real").mkdir()
+    (tmp_path / "copy").symlink_to("real")
+    for expected in ({0: "accept"}, {1: "keep"}):
+        decide(folder / "labels.csv", expected)
+        (tmp_path / "copy.provenance.csv").write_text("index,id,given_label,label,decision\n")
+        review(folder, out=tmp_path / "copy")
+    assert (tmp_path / "copy").is_symlink()
+    assert len(files(tmp_path / "real")) == len(files(tmp_path / "pets"))
+
+
 def test_a_folder_that_holds_more_than_a_copy_stays(tmp_path):
     folder, _ = audited_images(tmp_path)
     decide(folder / "labels.csv", {0: "accept"})
@@ -504,6 +525,11 @@ def test_a_sample_of_another_audit_or_a_damaged_one(folder):
         refused(folder, message)
     (folder / "sample.json").write_text(whole)
     assert review(folder).sample.open == 20
+
+
+def test_a_seed_that_is_none(folder):
+    with pytest.raises(ValueError, match="seed must be 0 or more, got -1"):
+        draw_review_sample(folder, size=5, seed=-1)
 
 
 @pytest.mark.parametrize("size", [1, 0, -5, N + 1])

@@ -48,8 +48,8 @@ class OwnData(NamedTuple):
 
     @property
     def checksum(self) -> str:
-        """SHA-256 of every bit a run can see; it reads all image files."""
-        return checksum(Texts([self.kind]), self.inputs, Texts(self.labels or ()))
+        """SHA-256 of every bit a run can see, and of what its results call the rows; it reads all image files."""
+        return checksum(Texts([self.kind]), self.inputs, Texts(self.labels or ()), Texts(self.ids))
 
 
 _NO_COLUMNS = Columns()

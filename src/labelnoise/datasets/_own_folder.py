@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 _MIN_IMAGES = 10
+_IMAGES_A_CLASS = 5  # on average, as of a table's labels: else the subfolders are something else than classes
 
 
 class ImageFiles(NamedTuple):
@@ -43,7 +44,8 @@ def images_by_class(folder: Path, *, few: bool = False) -> tuple[ImageFiles, tup
     """The images in the subfolders of a folder, and as labels the subfolders' names; images beside these are left out.
 
     Raises:
-        ValueError: what :func:`images_in` refuses; images in fewer than two subfolders, or fewer than ten in all.
+        ValueError: what :func:`images_in` refuses; images in fewer than two subfolders, fewer than ten in all, or
+            fewer than five a subfolder.
     """
     paths, ids = images_in(folder)
     inner = [row for row, name in enumerate(ids) if "/" in name]
@@ -54,6 +56,9 @@ def images_by_class(folder: Path, *, few: bool = False) -> tuple[ImageFiles, tup
         raise ValueError(f"{folder} must have at least two subfolders of images, one a class, got {got}")
     if len(labels) < _MIN_IMAGES and not few:
         raise ValueError(f"{folder} must have at least {_MIN_IMAGES} images in its subfolders, got {len(labels)}")
+    if len(classes) * _IMAGES_A_CLASS > len(labels) and not few:
+        got = f"{len(labels)} in {len(classes)}"
+        raise ValueError(f"{folder} must have {_IMAGES_A_CLASS} images a subfolder on average, one a class, got {got}")
     return ImageFiles(tuple(paths[row] for row in inner), tuple(ids[row] for row in inner)), labels
 
 
@@ -73,7 +78,7 @@ def images_named(table: Path, cells: Sequence[str], *, root: Path) -> ImageFiles
         except (OSError, RuntimeError, ValueError):  # too long, links in a circle, a NUL
             within, found = True, False
         if not found:
-            wanted = f"an image file ({', '.join(_SUFFIXES)})" if within else "paths that stay"
+            wanted = f"an image file ({', '.join(_SUFFIXES)})" if within else "relative paths that stay"
             got = f"{str(name)[:100]!r} in row {row}, counted from 0"
             raise ValueError(f"{table} must name {wanted} in the root folder {root}, got {got}")
     return ImageFiles(tuple(root / name for name in names), tuple(name.as_posix() for name in names))

@@ -130,7 +130,8 @@ def _chunks(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> It
 
 def _rewrite_folder(folder: Path, target: Path, labels: Mapping[int, str]) -> None:
     images, given = images_by_class(folder)
-    if target.resolve().is_relative_to(folder.resolve()):
+    target = target.resolve()  # of a link, what it leads to
+    if target.is_relative_to(folder.resolve()):
         raise ValueError(f"out must lie outside of the data {folder}, got {target}")
     for label in set(labels.values()):
         _registry.check_name(f"subfolder of {folder}", label, set(given))

@@ -15,7 +15,7 @@ from labelnoise._types import Batch
 from labelnoise.datasets._own import Columns, OwnData, read_own
 from labelnoise.features import TableFeatures
 from labelnoise.fitting.transform import Inputs, Pictures, Transform, fit_transform
-from labelnoise.fitting.trusted import read_decisions
+from labelnoise.fitting.trusted import Decided, read_decisions
 from labelnoise.training import child_generator, split_validation
 
 Tell = Callable[[str], None]
@@ -105,7 +105,7 @@ def prepare(request: Request, *, tell: Tell = lambda _: None) -> Prepared:
     decisions = read_decisions(request.trusted) if request.trusted else None
     trusted = torch.tensor([], dtype=torch.int64)
     if decisions is not None:
-        trusted = _apply(request, decisions, given, class_names)
+        trusted = _apply(request, decisions, own, given, class_names)
         is_trusted = torch.zeros(len(given), dtype=torch.bool).index_fill_(0, trusted, True)
         rows, held_out = is_trusted.logical_not().nonzero()[:, 0], trusted
         if len(trusted) < _FEW_CHECKED and len(rows) > 1:  # by so few alone, an epoch would be chosen by chance
@@ -159,14 +159,21 @@ def _numbers(path: Path, labels: tuple[str, ...], class_names: tuple[str, ...]) 
 
 
 def _apply(
-    request: Request, decisions: dict[int, str], given: Tensor, class_names: tuple[str, ...]
+    request: Request, decisions: dict[int, Decided], own: OwnData, given: Tensor, class_names: tuple[str, ...]
 ) -> Int64[Tensor, "rows"]:
     """Write what was decided into ``given``, and say of which rows."""
-    for row, label in decisions.items():
+    for row, made in decisions.items():
         if not 0 <= row < len(given):
             raise ValueError(f"{request.trusted} must decide on rows within [0, {len(given)}), got row {row}")
-        _registry.check_name(f"label of row {row} in {request.trusted}", label, class_names)
-        given[row] = class_names.index(label)
+        _registry.check_name(f"label of row {row} in {request.trusted}", made.label, class_names)
+        here, name = class_names[given[row]], own.ids[row]
+        is_moved = own.kind == "image" and made.id not in ("", name)  # images are numbered by their sorted paths
+        if is_moved or (made.given and here not in (made.given, made.label)):  # the latter where it is cleaned already
+            raise ValueError(
+                f"{request.trusted} must be of these data, where row {row} is {name}, labelled {here!r}; it decides on "
+                f"{made.id or 'one'}, labelled {made.given!r}"
+            )
+        given[row] = class_names.index(made.label)
     if len(given) - len(decisions) < _FEWEST:
         got = f"a decision on {len(decisions)} of {len(given)}"
         raise ValueError(f"{request.trusted} must leave {_FEWEST} rows or more to train on, got {got}")

@@ -52,6 +52,8 @@ def fit_transform(
     inputs: Any = data.inputs
     if encoder is not None and data.kind != "text":
         raise ValueError(f"model must be a network for data of the kind {data.kind}, got the folder {encoder}")
+    if image_size is not None and (data.kind != "image" or isinstance(data.inputs, Tensor)):
+        raise ValueError(f"image_size must be given with image files only, got {image_size}")
     if encoder is not None:
         return Tokens(encoder)
     if data.kind == "image":

@@ -3,6 +3,7 @@
 import csv
 import io
 from pathlib import Path
+from typing import NamedTuple
 
 from labelnoise.datasets._table_parts import read_utf8
 from labelnoise.fitting.cells import read_cells, whole_number
@@ -10,8 +11,18 @@ from labelnoise.fitting.cells import read_cells, whole_number
 _COLUMNS = ("index", "decision", "label")
 
 
-def read_decisions(path: Path) -> dict[int, str] | None:
-    """The label that somebody decided on, by row of the data; ``None`` if the file is none of decisions.
+class Decided(NamedTuple):
+    """What somebody decided of a row, and as what they knew it."""
+
+    label: str
+    given: str = ""
+    """Its label then; nothing where the file does not say."""
+    id: str = ""
+    """What it was called then, likewise."""
+
+
+def read_decisions(path: Path) -> dict[int, Decided] | None:
+    """What somebody decided, by row of the data; ``None`` if the file is none of decisions.
 
     Raises:
         ValueError: a decision without a row or a label, two on one row, or none at all; the list of an audit.
@@ -27,15 +38,16 @@ def read_decisions(path: Path) -> dict[int, str] | None:
         raise ValueError(f"{path} is a list of labels; labelnoise review makes the decisions.csv of it that is trusted")
     if not names >= set(_COLUMNS):
         return None
-    decided: dict[int, str] = {}
+    decided: dict[int, Decided] = {}
     for cells in read_cells(path, *_COLUMNS):
         if not cells["decision"].strip():
             continue
         row, label = whole_number(path, cells["index"]), cells["label"]
         if not label.strip():
             raise ValueError(f"{path} must have a label beside each decision, got none for row {row}")
-        if decided.setdefault(row, label) != label:
-            raise ValueError(f"{path} must decide once on row {row}, got {decided[row]!r} and {label!r}")
+        made = Decided(label, cells.get("given_label", ""), cells.get("id", ""))
+        if decided.setdefault(row, made).label != label:
+            raise ValueError(f"{path} must decide once on row {row}, got {decided[row].label!r} and {label!r}")
     if not decided:
         raise ValueError(f"{path} must hold decisions, got none")
     return decided

@@ -26,7 +26,8 @@ def read_decisions(path: Path, audit: AuditFolder) -> dict[int, Decision]:
     """The rows of a table ``index,decision[,label]`` that are decided, by their index.
 
     Of ``relabel`` the column ``label`` names the class; without such a column the decision may be the class itself. A
-    label beside ``accept`` or ``keep`` must be the one that follows from it, else the decision is of another audit.
+    label beside ``accept`` or ``keep`` must be the one that follows from it, and a given or suggested label beside any
+    must be the audit's, else the decision is of another audit.
 
     Raises:
         ValueError: a word, row or class that is unknown, two decisions of one row, or one that fits another audit.
@@ -37,6 +38,11 @@ def read_decisions(path: Path, audit: AuditFolder) -> dict[int, Decision]:
             continue
         index = _known_index(path, cells["index"], audit)
         decision = _decision(f"in row {index} of {path}", cells, audit.rows[index], audit.class_names)
+        known = {"given_label": audit.rows[index].given}
+        known |= {"suggested_label": audit.rows[index].suggested} if decision.word == "accept" else {}
+        for name, label in known.items():
+            if cells.get(name, "").strip() not in ("", label.strip()):
+                raise ValueError(f"{path} must have the audit's {name} {label!r} in row {index}, got {cells[name]!r}")
         if decided.setdefault(index, decision) != decision:
             raise ValueError(f"{path} must decide each row once, got {_both(index, decided[index], decision)}")
     return decided
@@ -69,9 +75,9 @@ def joined(first: Mapping[int, Decision], second: Mapping[int, Decision]) -> dic
 
 
 def decisions_csv(decided: Mapping[int, Decision], audit: AuditFolder) -> bytes:
-    """``index,decision,label,given_label``, in the order of the data."""
-    rows = ((index, *decision, audit.rows[index].given) for index, decision in sorted(decided.items()))
-    return csv_bytes(("index", "decision", "label", "given_label"), rows)
+    """``index,decision,label,given_label,id``, in the order of the data."""
+    rows = ((i, *decision, audit.rows[i].given, audit.rows[i].id) for i, decision in sorted(decided.items()))
+    return csv_bytes(("index", "decision", "label", "given_label", "id"), rows)
 
 
 def _known_index(path: Path, cell: str, audit: AuditFolder) -> int:

@@ -77,6 +77,8 @@ def _check_free(out: Path, source: Mapping[str, Any]) -> None:
 
 
 def _load(path: Path) -> np.ndarray:
+    if path.suffix.lower() != ".npy":  # by which a review knows what it is
+        raise ValueError(f"{path} must be an .npy file")
     try:
         with path.open("rb") as file:
             return np.lib.format.read_array(file, allow_pickle=False)  # unlike np.load no archive, no pickle

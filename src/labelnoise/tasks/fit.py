@@ -194,7 +194,10 @@ def fit(
         "precision": precision,
     }
     with folder.open(settings, overwrite=overwrite) as begun:
+        source = source_of(request.data, labels=request.labels, column=label)
         if folder.is_finished:
+            if folder.read_json(SOURCE)["sha256"] != source["sha256"]:  # a column has changed that is not used
+                folder.write_json(SOURCE, source)
             tell(f"{out} holds this fit already: there is nothing to do.")
             return FitResult(folder.path, folder.read_json("metrics.json"), folder.read_json("summary.json"))
         prepared = prepare(request, tell=tell)
@@ -237,7 +240,7 @@ def fit(
         _save_model(prepared, fitted, plan.recipe, columns, folder.path)
         folder.write("labels.csv", fitted.audit.to_csv())
         folder.write_json("summary.json", summary)
-        folder.write_json(SOURCE, source_of(request.data, labels=request.labels, column=label))
+        folder.write_json(SOURCE, source)
         _keep_decisions(prepared, folder)
         facts += spent(plan, time.perf_counter() - start)
         command = command_of(fit, Path(data), given)

@@ -60,9 +60,12 @@
       const escaped = /^[=+\-@\t\r\n']/.test(text) ? "'" + text : text; // a spreadsheet would run it as a formula
       return /[",\r\n]/.test(escaped) ? '"' + escaped.replaceAll('"', '""') + '"' : escaped;
     };
-    const rows = [...decisions].map(([position, { decision, label }]) => [cards[position].index, decision, cell(classes[label])]);
+    const rows = [...decisions].map(([position, { decision, label }]) => {
+      const { index, given, id } = cards[position];
+      return [index, decision, ...[classes[label], classes[given], id].map(cell)];
+    });
     rows.sort((one, other) => one[0] - other[0]);
-    return [["index", "decision", "label"], ...rows].map((row) => row.join(",") + "\n").join("");
+    return [["index", "decision", "label", "given_label", "id"], ...rows].map((row) => row.join(",") + "\n").join("");
   }
 
   function download() {

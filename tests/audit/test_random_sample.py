@@ -148,3 +148,9 @@ def test_a_sample_that_is_not_read_to_its_end_gives_no_estimate():
     sample = draw_sample(np.arange(500), 50)
     with pytest.raises(ValueError, match="wrong must have every row of the sample, got 2 of 50 too few"):
         estimate_from_sample(sample, dict.fromkeys(sample.index.tolist()[2:], False))
+
+
+def test_of_data_that_were_read_in_good_part_the_interval_is_narrower():
+    sample = draw_sample(np.arange(200), 100)
+    estimate = estimate_from_sample(sample, {row: row >= 180 for row in range(200)})
+    assert estimate.high - estimate.low < 0.06

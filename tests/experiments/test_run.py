@@ -135,6 +135,42 @@ def test_the_truth_in_a_run_is_the_noise_that_was_drawn(recipe, tmp_path):
     assert samples.wrong.float().mean().item() == pytest.approx(0.4, abs=0.07)
 
 
+def test_the_learning_rate_is_chosen_at_the_rate_that_the_recipe_names():
+    recipe = load_recipe("digits")
+    runs = tuning_runs(recipe, load_data(recipe.datasets[0]), loss=chooser(recipe))
+    assert {run.rate for run in runs} == {0.4}
+
+
+def test_noise_and_split_are_drawn_from_streams_of_their_own(recipe, monkeypatch):
+    streams, draw = [], problem_module.child_generator
+    monkeypatch.setattr(problem_module, "child_generator", lambda seed, name: streams.append(name) or draw(seed, name))
+    problem_module._load_problem.cache_clear()
+    problem_module.load_problem(configs(recipe)[0][0])
+    assert streams == ["split"]
+
+
+@pytest.mark.parametrize("augment", [None, Part(name="crop", padding=1)], ids=["stacked", "by itself"])
+def test_metrics_are_those_of_the_epochs_they_are_called_after(augment, recipe, tmp_path):
+    recipe = recipe.model_copy(update={"augment": augment, "epochs": 4})
+    config = configs(recipe, 0.3)[0][0]
+    execute(config, tmp_path / "runs")
+    (run,) = read_all([config], tmp_path)
+    best = max(run.history, key=lambda metrics: metrics.validation_accuracy)
+    assert len({metrics.test_accuracy for metrics in run.history}) > 1
+    assert run.metrics["best_epoch"] == best.epoch
+    assert run.metrics["test_accuracy_best"] == best.test_accuracy
+    assert run.metrics["test_accuracy_last"] == run.history[-1].test_accuracy
+
+
+def test_the_prediction_of_a_sample_is_that_of_the_best_epoch(recipe, tmp_path, monkeypatch):
+    results, states = [], []
+    train, predict = run_module.train, run_module.predict
+    monkeypatch.setattr(run_module, "train", lambda *a, **k: results.append(train(*a, **k)) or results[-1])
+    monkeypatch.setattr(run_module, "predict", lambda *a, **k: states.append(a[1]) or predict(*a, **k))
+    execute(configs(recipe.model_copy(update={"augment": Part(name="crop", padding=1)}))[0][0], tmp_path)
+    assert states[0] is results[0].best_state
+
+
 def test_the_learning_rate_is_that_of_the_highest_mean_and_the_smallest_of_a_tie(recipe, tmp_path):
     def run(rate, accuracy):
         config = configs(recipe, rate)[0][0]

@@ -22,11 +22,15 @@ def test_rows_are_scikit_learns():
 
 
 def test_the_state_is_json_and_gives_the_same_rows():
-    tfidf = Tfidf(min_count=1).fit(TEXTS)
+    tfidf = Tfidf(ngrams=2, min_count=1).fit(TEXTS)
     again = Tfidf.from_state(json.loads(json.dumps(tfidf.state())))
     everything = torch.arange(2)
     texts = ["red rain", "something the model never saw"]
     assert torch.equal(tfidf.transform(texts)[everything], again.transform(texts)[everything])
+
+
+def test_at_most_so_many_terms():
+    assert Tfidf(min_count=1, max_terms=2).fit(TEXTS).transform(["red"])[torch.arange(1)].shape == (1, 2)
 
 
 def test_texts_without_a_common_word_are_refused():

@@ -101,3 +101,9 @@ def test_a_budget_is_a_time(text):
 
 def test_budgets_are_seconds():
     assert [parse_budget(text) for text in ("90s", "10m", "1.5h", "none")] == [90, 600, 5400, None]
+
+
+def test_an_epoch_is_its_steps_and_a_third_of_that_for_the_samples_that_are_only_predicted(prepared, monkeypatch):
+    monkeypatch.setattr(plan, "_seconds_per_step", lambda *_: 2.0)
+    recipe = default_recipe("features", "auto", samples=128, device="cpu").model_copy(update={"batch_size": 16})
+    assert plan._seconds_per_epoch(prepared, recipe, "cpu") == pytest.approx(2.0 / 16 * (128 + 32 / 3))

@@ -102,3 +102,44 @@ def test_there_is_an_entry_for_all_that_has_a_source():
     text = bibtex([run._replace(config=run.config.model_copy(update={"noise": part})) for part in parts])
     keys = {key for names in _BY_NAME.values() for key in names.split()}
     assert all(f"{{{key}," in text for key in keys)
+
+
+def section(findings, title):
+    (found,) = (part for part in study_sections(findings) if part.title == title)
+    return found.table
+
+
+def test_the_columns_of_the_table_hold_what_they_are_called():
+    table = section(
+        Findings("", "", with_curves(1, cce=(0.1, 0.4, 0.9))), "Test accuracy, and how well the wrong labels were found"
+    )
+    named = dict(zip(table.head, table.rows[0], strict=True))
+    assert named == {
+        "noise": "symmetric 0%",
+        "loss": "cce",
+        "best epoch": "90.0",
+        "last epoch": "50.0",
+        "AUROC": "90.0",
+        "flags right": "80.0",
+        "errors found": "70.0",
+    }
+
+
+def test_times_are_of_each_loss():
+    found = [
+        run._replace(seconds=10.0 if run.config.loss.name == "cce" else 20.0)
+        for run in with_curves(1, cce=(0.1, 0.4, 0.9), gce=(0.1, 0.4, 0.9))
+    ]
+    assert section(Findings("", "", found), "Time").rows == [["cce", "10"], ["gce", "20"]]
+
+
+@pytest.mark.parametrize(("open_set", "ours", "theirs"), [(False, 90.0, 81.88), (True, 50.0, 62.38)])
+def test_published_figures_stand_beside_those_of_their_epoch(open_set, ours, theirs):
+    told = {"dataset": Part(name="cifar10"), "rate": 0.4}
+    found = [run._replace(config=run.config.model_copy(update=told)) for run in with_curves(1, cce=(0.1, 0.4, 0.9))]
+    ((*_, epoch, published, here, difference),) = section(
+        Findings("", "", found, open_set=open_set), "Beside the published figures"
+    ).rows
+    assert epoch == ("last" if open_set else "best")
+    assert (float(published.rstrip(" *")), float(here)) == (theirs, ours)
+    assert float(difference) == pytest.approx(ours - theirs, abs=0.051)

@@ -43,6 +43,7 @@ def test_a_summary_a_rate_and_loss_with_mean_and_spread_over_the_seeds():
         3,
     )
     assert summaries[0].best == (fmean([0.9, 0.91, 0.92]), stdev([0.9, 0.91, 0.92]))
+    assert summaries[0].last == (0.5, 0.0)
     assert summaries[0].best.percent() == "91.0 ± 1.0"
 
 

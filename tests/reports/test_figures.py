@@ -1,0 +1,42 @@
+"""What is drawn, by looking at the axes: the SVG itself says coordinates only."""
+
+import pytest
+from matplotlib.figure import Figure
+from test_sections import with_curves
+from test_tables import runs
+
+from labelnoise.reports import figures
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """``drawn(figure, *arguments)``: the axes that a figure has been drawn on."""
+
+    def draw(figure, *arguments):
+        axes = Figure().subplots()
+        monkeypatch.setattr(figures, "_svg", lambda _, on: on(axes) or "")
+        figure(*arguments)
+        return axes
+
+    return draw
+
+
+def test_the_accuracy_by_epoch_is_that_of_the_test_set(drawn):
+    axes = drawn(figures.accuracy_by_epoch, with_curves(1, cce=(0.1, 0.4, 0.9)), "symmetric", 0.0)
+    assert axes.lines[0].get_ydata() == pytest.approx([10, 40, 90])
+
+
+def test_the_loss_by_epoch_is_that_of_validation(drawn):
+    axes = drawn(figures.loss_by_epoch, with_curves(1, cce=(0.1, 0.4, 0.9)), "symmetric", 0.0)
+    assert axes.lines[0].get_ydata() == pytest.approx([1, 1, 1])
+
+
+def test_belief_in_right_labels_is_solid_and_in_wrong_ones_dashed(drawn):
+    axes = drawn(figures.belief_by_epoch, with_curves(1, cce=(0.1, 0.4, 0.9)), "symmetric", 0.0)
+    assert {line.get_linestyle(): line.get_ydata()[0] for line in axes.lines} == {"-": 0.9, "--": 0.1}
+
+
+@pytest.mark.parametrize(("epoch", "height"), [("best", 90), ("last", 50)])
+def test_bars_are_of_their_epoch(drawn, epoch, height):
+    axes = drawn(figures.accuracy_bars, runs(1), epoch)
+    assert {round(bar.get_height()) for bar in axes.patches} == {height}

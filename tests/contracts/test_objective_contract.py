@@ -65,7 +65,7 @@ def test_pruned_gce_has_the_defaults_of_pruned_loss_and_gce_loss():
 
 def test_pruned_gce_passes_every_setting_on():
     settings = {"k": 0.3, "warmup": 7, "period": 3, "update": "table", "average": "kept", "on_empty": "keep_previous"}
-    settings["class_names"] = ["cat", "dog"]
+    settings["class_names"] = ("cat", "dog")
     assert settings.keys() == inspect.signature(PrunedLoss).parameters.keys() - {"loss", "num_samples"}
     objective = pruned_gce(5, q=0.4, **settings)
     assert {name: getattr(objective, name) for name in settings} == settings

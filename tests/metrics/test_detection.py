@@ -1,5 +1,6 @@
 import math
 
+import jaxtyping
 import pytest
 import torch
 
@@ -16,6 +17,21 @@ def test_scores_against_counting_pairs():
     assert scores.auroc == pytest.approx((pairs > 0).double().mean().item())  # no ties among random floats
     assert scores.precision == wrong[flagged].double().mean().item()
     assert scores.recall == flagged[wrong].double().mean().item()
+
+
+def test_arrays_of_an_audit_and_half_precision_are_scored_alike():
+    wrong, flagged = torch.tensor([True, False, True, False]), torch.tensor([True, True, False, False])
+    suspicion = torch.tensor([0.9, 0.8, 0.4, 0.1])
+    scores = detection_scores(suspicion, flagged, wrong)
+    assert detection_scores(suspicion.double().numpy(), flagged.numpy(), wrong.numpy()) == scores
+    assert detection_scores(suspicion.bfloat16().requires_grad_(), flagged, wrong) == scores
+
+
+@pytest.mark.parametrize("shapes", [(4, 4, (4, 1)), (4, 1, 4), (3, 4, 4), ((4, 1), (4, 1), (4, 1))])
+def test_shapes_that_would_be_broadcast_are_refused(shapes):
+    suspicion, flagged, wrong = (torch.zeros(shape) for shape in shapes)
+    with pytest.raises((ValueError, jaxtyping.TypeCheckError)):  # the second where annotations are checked
+        detection_scores(suspicion, flagged.bool(), wrong.bool())
 
 
 @pytest.mark.parametrize("all_wrong", [False, True])

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,11 @@ from labelnoise.noise._check import check_generator, check_labels, check_num_cla
 def test_rate(rate):
     with pytest.raises(ValueError, match=rf"^rate must be a fraction within \[0, 1\], got {rate!r}$"):
         check_rate(rate)
+
+
+def test_numpy_numbers_are_numbers():
+    check_rate(np.float32(0.4))
+    check_num_classes(np.int64(3))
 
 
 @pytest.mark.parametrize("num_classes", [1, 0, -3, 3.0, "ten", None, True])

@@ -1,5 +1,6 @@
 import math
 
+import jaxtyping
 import pytest
 import torch
 
@@ -58,3 +59,8 @@ def test_bad_transition(transition, message):
 def test_a_label_beyond_the_matrix():
     with pytest.raises(ValueError, match=r"^labels must be within \[0, 2\), got 2"):
         class_dependent(torch.tensor([0, 2]), transition=torch.eye(2), generator=seeded(0))
+
+
+def test_labels_that_are_no_tensor_are_refused_as_by_every_noise():
+    with pytest.raises((ValueError, jaxtyping.TypeCheckError)):  # the second where annotations are checked
+        class_dependent([0, 1], transition=torch.eye(2), generator=seeded(0))

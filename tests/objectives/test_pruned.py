@@ -7,6 +7,7 @@ from datetime import timedelta
 from itertools import product
 
 import jaxtyping
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
@@ -256,7 +257,8 @@ def prune(labels, p, *, seen=None, **settings):
     """One pruning of samples with the given labels, of which the first ``seen`` came by in training."""
     objective = PrunedLoss(GCELoss(), len(labels), K, warmup=1, **settings)
     given = torch.tensor(labels)[:seen]
-    objective(torch.zeros(len(given), 9), given, torch.arange(len(given)))
+    logits = torch.zeros(len(given), len(settings.get("class_names", range(9))))
+    objective(logits, given, torch.arange(len(given)))
     objective.end_epoch(1, lambda: torch.tensor(p))
     return objective
 
@@ -284,7 +286,7 @@ FEW = "pruning after epoch 1 keeps {} of the samples; start later (warmup), lowe
         (
             [0, 1, 2, 1],
             [0.1, 0.1, 0.9, 0.1],
-            {"class_names": ["cat", "dog", "eel"]},
+            {"class_names": np.array(["cat", "dog", "eel"])},  # as scikit-learn's LabelEncoder has them
             ["pruning after epoch 1 keeps no sample of: cat, dog"],
         ),
         ([0] * 101, [0.9] + [0.1] * 100, {}, [FEW.format("0.99%")]),
@@ -446,6 +448,12 @@ def test_predictions_of_another_length_are_refused():
 def test_predictions_that_are_no_tensor_are_refused():
     with pytest.raises(ValueError, match=r"predict must return one .* a tensor of shape \(2,\), got list"):
         PrunedLoss(GCELoss(), 2, warmup=1).end_epoch(1, lambda: [0.9, 0.8])
+
+
+def test_names_that_are_not_of_the_classes_are_refused():
+    objective = PrunedLoss(GCELoss(), 4, class_names=["cat", "dog"])
+    with pytest.raises(ValueError, match=r"^class_names must name every class of the logits, got 2 for 3 classes$"):
+        objective(torch.zeros(1, 3), torch.tensor([0]), torch.tensor([0]))
 
 
 @pytest.mark.parametrize(

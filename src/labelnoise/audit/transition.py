@@ -1,6 +1,7 @@
 """Which label is mistaken for which, read off the samples a network is surest of."""
 
 import math
+from numbers import Real
 
 import torch
 from jaxtyping import Float, Float64
@@ -68,5 +69,5 @@ def _check(probabilities: object, quantile: object) -> None:
     worst = sums[(sums - 1).abs().argmax()].item()
     if not abs(worst - 1) <= ROW_SUM_TOLERANCE:
         raise ValueError(f"probabilities must have rows that sum to 1, got a row that sums to {worst}")
-    if not isinstance(quantile, int | float) or isinstance(quantile, bool) or not 0 < quantile <= 1:
+    if isinstance(quantile, bool) or not isinstance(quantile, Real) or not 0 < float(quantile) <= 1:
         raise ValueError(f"quantile must be within (0, 1], got {quantile!r}")

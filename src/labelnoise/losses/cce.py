@@ -60,7 +60,7 @@ def cce_loss(
 
 
 class CCELoss(Loss):
-    """Module form of :func:`cce_loss`; a drop-in for ``nn.CrossEntropyLoss``."""
+    """Module form of :func:`cce_loss`; ``nn.CrossEntropyLoss`` with its options by name only."""
 
     def __init__(
         self,

@@ -71,7 +71,10 @@ def gce_loss(
 
 
 class GCELoss(Loss):
-    """Module form of :func:`gce_loss`: **q near 0 is cross entropy, q near 1 is MAE**."""
+    """Module form of :func:`gce_loss`: **q near 0 is cross entropy, q near 1 is MAE**.
+
+    Class weights, which ``nn.CrossEntropyLoss`` takes first, go by name: a tensor in the first place is a q a sample.
+    """
 
     q: float | Tensor
 

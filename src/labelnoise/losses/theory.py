@@ -11,6 +11,7 @@ An argument outside its range raises a ``ValueError``.
 
 import math
 from collections.abc import Callable
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -227,5 +228,5 @@ def _check(*, q: float = 1.0, k: float = 0.5, num_classes: int) -> None:
     check_q(q)
     if not 0 < k < 1:
         raise ValueError(f"k must be within (0, 1), got {k}")
-    if not (num_classes >= 2 and num_classes % 1 == 0):
+    if not isinstance(num_classes, Integral) or num_classes < 2:
         raise ValueError(f"num_classes must be a whole number >= 2, got {num_classes}")

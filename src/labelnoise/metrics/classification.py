@@ -24,9 +24,20 @@ def classification_scores(
 ) -> ClassificationScores:
     """Score predictions against labels.
 
+    Raises:
+        ValueError: what is not int64 of shape (n,) both, or no class, as open-set noise's true label -1.
+
     >>> classification_scores(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1]), num_classes=3)  # doctest: +ELLIPSIS
     ClassificationScores(accuracy=0.66..., balanced_accuracy=0.75, macro_f1=0.66..., recall_per_class=[1.0, 0.5, None])
     """
+    for name, classes in {"predicted": predicted, "labels": labels}.items():
+        if classes.dtype != torch.int64 or classes.ndim != 1 or classes.shape != labels.shape:
+            got = f"{classes.dtype} of shape {tuple(classes.shape)}"
+            raise ValueError(f"{name} must be int64 of shape (n,), as many as labels, got {got}")
+        if ((classes < 0) | (classes >= num_classes)).any():
+            raise ValueError(
+                f"{name} must be classes within [0, {num_classes}), got {classes.min()} to {classes.max()}"
+            )
     confusion = torch.zeros(num_classes, num_classes, dtype=torch.float64)
     confusion.index_put_((labels, predicted), torch.ones(len(labels), dtype=torch.float64), accumulate=True)
     hits, given, guessed = confusion.diagonal(), confusion.sum(1), confusion.sum(0)

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import numpy as np
+import torch
 from jaxtyping import Bool, Float
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
@@ -21,15 +23,25 @@ class DetectionScores(NamedTuple):
 
 
 def detection_scores(
-    suspicion: Float[Tensor, "n"], is_issue: Bool[Tensor, "n"], wrong: Bool[Tensor, "n"]
+    suspicion: Float[Tensor | np.ndarray, "n"],
+    is_issue: Bool[Tensor | np.ndarray, "n"],
+    wrong: Bool[Tensor | np.ndarray, "n"],
 ) -> DetectionScores:
-    """Score a ranking and a list against the truth.
+    """Score a ranking and a list against the truth, as tensors or as the arrays of an audit.
+
+    Raises:
+        ValueError: what does not have one value a sample each, or a suspicion that is NaN or infinite.
 
     >>> import torch
     >>> truth = torch.tensor([True, False, True, False])
     >>> detection_scores(torch.tensor([0.9, 0.8, 0.4, 0.1]), torch.tensor([True, True, False, False]), truth)
     DetectionScores(auroc=0.75, average_precision=0.8333333333333333, precision=0.5, recall=0.5)
     """
+    suspicion, is_issue, wrong = (torch.as_tensor(part).detach().cpu() for part in (suspicion, is_issue, wrong))
+    if suspicion.ndim != 1 or not suspicion.shape == is_issue.shape == wrong.shape:
+        shapes = f"{tuple(suspicion.shape)}, {tuple(is_issue.shape)}, {tuple(wrong.shape)}"
+        raise ValueError(f"suspicion, is_issue and wrong must all have shape (n,), got {shapes}")
+    suspicion = suspicion.double()  # NumPy has no bfloat16
     nan, found = float("nan"), int((is_issue & wrong).sum())
     flagged, errors = int(is_issue.sum()), int(wrong.sum())
     one_sided = errors in (0, len(wrong))

@@ -1,5 +1,7 @@
 """The checks every noise model makes on what comes in: noise is a place where data enter."""
 
+from numbers import Integral, Real
+
 import torch
 from torch import Tensor
 
@@ -30,11 +32,11 @@ def check_generator(generator: object) -> None:
 
 def check_num_classes(num_classes: object) -> None:
     """Raise a ``ValueError`` unless there is another class to flip to."""
-    if not isinstance(num_classes, int) or isinstance(num_classes, bool) or num_classes < 2:
+    if isinstance(num_classes, bool) or not isinstance(num_classes, Integral) or num_classes < 2:
         raise ValueError(f"num_classes must be an int of at least 2, got {num_classes!r}")
 
 
 def check_rate(rate: object) -> None:
     """Raise a ``ValueError`` unless ``rate`` is a fraction."""
-    if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 <= rate <= 1:
+    if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= float(rate) <= 1:
         raise ValueError(f"rate must be a fraction within [0, 1], got {rate!r}")

@@ -39,9 +39,10 @@ def class_dependent(
 
     Source: Zhang and Sabuncu 2018 (arXiv 1805.07836), section 3.2, the noise of theorem 2.
     """
-    transition = _checked(transition).to(labels.device)
+    transition = _checked(transition)
     check_labels(labels, num_classes=len(transition))
     check_generator(generator)
+    transition = transition.to(labels.device)
     return record(labels, columns(transition, labels, uniform(labels, generator)), transition)
 
 

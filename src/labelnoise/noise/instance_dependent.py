@@ -1,6 +1,7 @@
 """Part-dependent noise: how likely, and to which class, a label flips depends on the sample itself."""
 
 import math
+from numbers import Real
 
 import torch
 from jaxtyping import Float32, Float64, Int64, Shaped
@@ -102,7 +103,7 @@ def _probabilities(
 
 
 def _check_spread(spread: object) -> None:
-    if not isinstance(spread, int | float) or not 0 < spread <= 1:
+    if not isinstance(spread, Real) or not 0 < float(spread) <= 1:
         raise ValueError(f"spread must be within (0, 1], got {spread!r}")
 
 

@@ -1,6 +1,7 @@
 """Map noise: a class is confused with one other class, as a truck with a car."""
 
 from collections.abc import Mapping
+from numbers import Integral
 
 import torch
 from jaxtyping import Float64, Int64
@@ -71,5 +72,8 @@ def _check_mapping(mapping: object, num_classes: int) -> None:
     if not isinstance(mapping, Mapping):
         raise ValueError(f"mapping must be a mapping from class to class, got {type(mapping).__name__}")
     for pair in mapping.items():
-        if not all(isinstance(label, int) and 0 <= label < num_classes for label in pair) or pair[0] == pair[1]:
+        if (
+            not all(isinstance(label, Integral) and 0 <= int(label) < num_classes for label in pair)
+            or pair[0] == pair[1]
+        ):
             raise ValueError(f"mapping must lead from one class in [0, {num_classes}) to another, got {pair!r}")

@@ -7,7 +7,7 @@ wires both to training.
 import copy
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable
 from numbers import Integral
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -135,7 +135,7 @@ class PrunedLoss(Objective):
         update: Update = "exact",
         average: Average = "batch",
         on_empty: OnEmpty = "prune",
-        class_names: Sequence[str] | None = None,
+        class_names: Iterable[str] | None = None,
     ) -> None:
         super().__init__()
         _check_settings(num_samples, k, warmup, period, update=update, average=average, on_empty=on_empty)
@@ -144,7 +144,7 @@ class PrunedLoss(Objective):
             self.loss.reduction = "none"  # type: ignore[assignment]
         self.k, self.warmup, self.period = k, warmup, period
         self.update, self.average, self.on_empty = update, average, on_empty
-        self.class_names = class_names
+        self.class_names = None if class_names is None else tuple(class_names)
         self.decisions: list[Decision] = []
         self.register_buffer("kept", torch.ones(num_samples, dtype=torch.bool))
         self.register_buffer("epochs_pruned", torch.zeros(num_samples, dtype=torch.int64))
@@ -158,6 +158,9 @@ class PrunedLoss(Objective):
             raise ValueError(f"logits, labels and index must have shapes (n, k), (n), (n), got {shapes}")
         if index.dtype != torch.int64:
             raise ValueError(f"index must be int64, got {index.dtype}")
+        if self.class_names is not None and len(self.class_names) != logits.shape[1]:
+            got = f"{len(self.class_names)} for {logits.shape[1]} classes"
+            raise ValueError(f"class_names must name every class of the logits, got {got}")
         try:
             kept = self.kept.index_select(0, index.to(self.kept.device))  # no negative one, as kept[index] would
         except IndexError as error:  # raised on the CPU only
@@ -213,7 +216,7 @@ class PrunedLoss(Objective):
 
     def _warn(self, decision: Decision) -> None:
         emptied = [label for label, kept in decision.kept_per_class.items() if kept == 0]
-        names = [self.class_names[label] if self.class_names else f"class {label}" for label in emptied]
+        names = [self.class_names[label] if self.class_names is not None else f"class {label}" for label in emptied]
         if emptied:
             listed = ", ".join(names[:_LISTED]) + f" and {len(names) - _LISTED} more" * (len(names) > _LISTED)
             warnings.warn(f"pruning after epoch {decision.epoch} keeps no sample of: {listed}", PruningWarning, 3)
@@ -242,7 +245,7 @@ def pruned_gce(
     update: Update = "exact",
     average: Average = "batch",
     on_empty: OnEmpty = "prune",
-    class_names: Sequence[str] | None = None,
+    class_names: Iterable[str] | None = None,
 ) -> PrunedLoss:
     """:class:`PrunedLoss` around Lq: the tables' "Trunc Lq". **q near 0 is cross entropy, q near 1 is MAE**.
 

@@ -11,7 +11,6 @@ from itertools import cycle
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 
 from labelnoise.audit import Audit
@@ -204,8 +203,7 @@ def _candidates(findings: FitFindings) -> Table:
 
 
 def _scores(audit: Audit, truth: np.ndarray) -> DetectionScores:
-    suspicion, flagged, wrong = (torch.from_numpy(x) for x in (audit.p_wrong, audit.is_issue, audit.given != truth))
-    return detection_scores(suspicion.float(), flagged, wrong)
+    return detection_scores(audit.p_wrong, audit.is_issue, audit.given != truth)
 
 
 def _classes(findings: FitFindings) -> Table:

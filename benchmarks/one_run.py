@@ -2,6 +2,7 @@
 
 python -m benchmarks.one_run folds [--seeds 3]  # CLINC150 and 10,000 of Fashion-MNIST (an MLP on pixels)
 python -m benchmarks.one_run counts             # digits and CLINC150, symmetric and pairwise noise
+python -m benchmarks.one_run few [--seeds 3]    # few rows of two classes that hardly touch, three labels wrong
 
 Both with the same loss (Lq, q = 0.7) and the same epochs. LABELNOISE_DATA says where the data lie.
 """
@@ -24,6 +25,7 @@ from labelnoise import datasets, noise
 from labelnoise.training import child_generator
 
 SAMPLES, FOLDS, EPOCHS = 10_000, 5, 20
+FEW, WRONG = (700, 1500), 3
 RATES = (0.2, 0.4)
 
 
@@ -102,15 +104,37 @@ def counted() -> None:
                 )
 
 
+def few(seeds: int) -> None:
+    for rows in FEW:
+        for seed in range(seeds):
+            random = np.random.default_rng(seed)
+            true = random.integers(0, 2, rows)
+            features = 0.4 * random.standard_normal((rows, 3)) + 4 * true[:, None] * np.eye(3)[0]
+            wrong = np.arange(rows) < WRONG
+            with tempfile.TemporaryDirectory() as name:
+                data, out = Path(name) / "data.npz", Path(name) / "one"
+                np.savez(data, features=features.astype(np.float32), labels=np.where(wrong, 1 - true, true))
+                _, found, _ = audited({"data": data}, out, seed, folds=0)
+                flagged = pyarrow.csv.read_csv(out / "labels.csv").column("is_issue").to_numpy(zero_copy_only=False)
+            low, high = found["estimated_error_rate_low"], found["estimated_error_rate_high"]
+            print(
+                f"{rows} rows, seed {seed}: {flagged.sum()} flagged, {flagged[:WRONG].sum()} of {WRONG} wrong ones; "
+                f"truth {WRONG / rows:.3f}, estimated {found['estimated_error_rate']:.3f} ({low:.3f}-{high:.3f})",
+                flush=True,
+            )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("folds", "counts"))
+    parser.add_argument("what", choices=("folds", "counts", "few"))
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     if options.what == "folds":
         against_folds(options.seeds)
-    else:
+    elif options.what == "counts":
         counted()
+    else:
+        few(options.seeds)
 
 
 if __name__ == "__main__":

@@ -54,6 +54,21 @@ def test_few_rows_are_audited_by_folds(rows, folds):
     assert importlib.import_module("labelnoise.tasks.fit")._folds(None, rows) == folds
 
 
+@pytest.mark.parametrize("seed", [0, 2])
+def test_of_a_few_hundred_rows_that_are_easily_told_apart_only_the_wrong_labels_are_flagged(tmp_path, seed):
+    """The best epoch comes before the network has left its start, from which it would favour one class."""
+    random = np.random.default_rng(seed)
+    true = random.integers(0, 2, 700)
+    features = 0.4 * random.standard_normal((700, 3)) + 4 * true[:, None] * np.eye(3)[0]
+    given = np.where(np.arange(700) < 3, 1 - true, true)
+    np.savez(tmp_path / "easy.npz", features=features.astype(np.float32), labels=given)
+    found = task(tmp_path / "easy.npz", out=tmp_path / "fit", **{**QUICK, "epochs": 60, "seed": seed})
+    assert found.metrics["best_epoch"] < 15
+    rows = read_csv(tmp_path / "fit" / "labels.csv")
+    assert [row["index"] for row in rows if row["is_issue"] == "True"] == ["0", "1", "2"]
+    assert found.summary["estimated_error_rate"] == pytest.approx(3 / 700, abs=0.003)
+
+
 def test_the_folder_holds_what_the_readme_says_and_no_pickle(tmp_path):
     found = fit(table(tmp_path), tmp_path / "fit", test=table(tmp_path, 40, name="test.csv", wrong=0).path)
     held = sorted(path.name for path in (tmp_path / "fit").rglob("*"))

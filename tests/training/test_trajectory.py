@@ -1,6 +1,6 @@
 import pytest
 import torch
-from problem import EPOCHS, blobs, run
+from problem import BATCH_SIZE, EPOCHS, blobs, run
 
 from labelnoise.training import Trajectory, evaluate, open_fabric
 
@@ -10,14 +10,32 @@ def a_trajectory(**kwargs):
     return trajectory, run("cce", trajectory=trajectory, **kwargs)
 
 
-def test_it_is_the_mean_up_to_the_best_epoch_of_what_the_steps_saw():
-    """p_y of the record is an independent witness of one column."""
+def weighed(result, epochs):
+    """p_y of the record, an independent witness of one column, weighed by the number of the epoch."""
+    numbers = torch.arange(1.0, epochs + 1)[:, None]
+    return (numbers * result.record.label_probability[:epochs]).sum(0) / numbers.sum()
+
+
+def own_column(trajectory, result):
+    return trajectory.probability.gather(1, result.record.labels[:, None])[:, 0]
+
+
+def test_it_is_the_mean_up_to_the_best_epoch_of_what_the_steps_saw(monkeypatch):
+    monkeypatch.setattr("labelnoise.training.trajectory._LEAST_STEPS", 0)
     trajectory, (_, result) = a_trajectory()
     assert result.best_epoch < EPOCHS  # else the test would not see where the mean ends
-    own = trajectory.probability.gather(1, result.record.labels[:, None])[:, 0]
-    seen = result.record.label_probability[: result.best_epoch].mean(0)
-    torch.testing.assert_close(own, seen, rtol=2**-9, atol=1e-6)  # the record is float16
+    seen = weighed(result, result.best_epoch)
+    torch.testing.assert_close(own_column(trajectory, result), seen, rtol=2**-9, atol=1e-6)  # the record is float16
     torch.testing.assert_close(trajectory.probability.sum(1), torch.ones(30))
+
+
+def test_it_goes_on_for_some_steps_where_the_best_epoch_comes_earlier(monkeypatch):
+    steps = -(-30 // BATCH_SIZE)
+    monkeypatch.setattr("labelnoise.training.trajectory._LEAST_STEPS", (EPOCHS - 1) * steps)
+    trajectory, (_, result) = a_trajectory()
+    assert result.best_epoch < EPOCHS - 1
+    seen = weighed(result, EPOCHS - 1)
+    torch.testing.assert_close(own_column(trajectory, result), seen, rtol=2**-9, atol=1e-6)
 
 
 def test_watching_changes_nothing():
@@ -25,7 +43,8 @@ def test_watching_changes_nothing():
     assert watched.history == run("cce")[1].history
 
 
-def test_interrupted_and_resumed_it_is_the_same(tmp_path):
+def test_interrupted_and_resumed_it_is_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr("labelnoise.training.trajectory._LEAST_STEPS", 5 * -(-30 // BATCH_SIZE))
     with pytest.raises(KeyboardInterrupt):
         a_trajectory(checkpoint=tmp_path / "checkpoint.pt", stop_at=3)
     resumed, _ = a_trajectory(checkpoint=tmp_path / "checkpoint.pt")

@@ -183,7 +183,7 @@ def train(
             losses[step] = loss.detach()
             recorder.add(epoch, logits, labels, rows)
             if trajectory is not None:
-                trajectory.add(logits, rows)
+                trajectory.add(epoch, logits, rows)
             if step % _STEPS_BETWEEN_CHECKS == 0:
                 check_steps(losses, epoch, objective)
         check_steps(losses, epoch, objective)
@@ -194,8 +194,8 @@ def train(
         metrics = EpochMetrics(epoch, losses.mean().item(), validation_accuracy, validation_loss, test_accuracy)
         if not history or validation_accuracy > history[best_epoch - 1].validation_accuracy:
             best_epoch, best_state = epoch, _copy(model)
-            if trajectory is not None:
-                trajectory.keep(epoch)
+        if trajectory is not None:
+            trajectory.end_epoch(epoch, is_best=best_epoch == epoch)
         history.append(metrics)
         objective.end_epoch(epoch, best_label_probability)
         if checkpoint is not None:

@@ -18,7 +18,7 @@ def test_new_rows_get_a_label_each(invoke, tmp_path, capsys):
     assert (code, err) == (0, "")
     assert out == f"160 rows predicted: {tmp_path / 'p.csv'}\n"
     rows = read_csv(tmp_path / "p.csv")
-    assert list(rows[0]) == ["index", "label", "probability"]
+    assert list(rows[0]) == ["index", "id", "label", "probability"]
     assert {row["label"] for row in rows} <= {"cat", "dog"}
     assert all(0.5 <= float(row["probability"]) <= 1 for row in rows)
 

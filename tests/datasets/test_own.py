@@ -53,7 +53,7 @@ class TestTables:
         path = tmp_path / "data.csv"
         path.write_text("age,x,x,label\n" + "".join(f"{row},1,2,{'ab'[row % 2]}\n" for row in range(15)))
         assert read_own(path, Columns(label="label", ignore=("x",))).inputs.column_names == ["age"]
-        with pytest.raises(ValueError, match="must have one column x, got 2"):
+        with pytest.raises(ValueError, match="must have one column 'x', got 2"):
             read_own(path, Columns(label="label"))
 
     def test_what_pandas_adds_is_no_feature_and_what_pyarrow_cannot_take_is_read(self, tmp_path):
@@ -141,7 +141,7 @@ class TestTables:
             (b"", "data.csv is empty"),
             (b"text,label\n", "data.csv holds no rows"),
             (b"text,label\n" + "ü,a\n".encode("latin1"), "must be UTF-8 text, got the byte 0xfc in line 2"),
-            (b"text,label,x,x\n" + b"t,a,1,2\nt,b,1,2\n" * 9, "must have one column x, got 2"),
+            (b"text,label,x,x\n" + b"t,a,1,2\nt,b,1,2\n" * 9, "must have one column 'x', got 2"),
             (b"text,label\n" + b"t,a\nt,b\n" * 9 + b"t", "cannot be read: CSV parse error: Row #20"),
         ],
     )

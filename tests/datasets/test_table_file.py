@@ -138,8 +138,8 @@ class TestCsv:
                 "text,lable\na,b\n",
                 r"unknown column of .*data.csv 'label'; did you mean 'lable'\? \(one of: lable, text",
             ),
-            ("text;label\na;b\n", r"unknown column of .*data.csv 'label'.* \(one of: text;label\)"),
-            ("label,label\na,b\n", "data.csv must have one column label, got 2"),
+            ("text|label\na|b\n", r"unknown column of .*data.csv 'label'.* \(one of: text\|label\)"),
+            ("label,label\na,b\n", "data.csv must have one column 'label', got 2"),
             (
                 'text,label\n"a\nb",x\n\nc\n',
                 r"must have 2 cells in every row, as in its header, got 1 cells in line 5 \(row 1, counted from 0\)",
@@ -163,6 +163,14 @@ class TestCsv:
         with pytest.raises(ValueError, match=message) as raised:
             read_labels(path, "label")
         assert "\n" not in str(raised.value)
+
+    @pytest.mark.parametrize("text", ["a;label\n0,5;0;y\n", "\ufeffa\tlabel\r\n1\t0\r\n"])
+    def test_other_marks_than_commas_are_told(self, tmp_path, text):
+        path = tmp_path / "data.csv"
+        path.write_text(text, encoding="utf-8")
+        for read in (read_table, lambda path: read_labels(path, "label")):
+            with pytest.raises(ValueError, match=r"data.csv must have commas between its cells, got 'a.{1,2}label'"):
+                read(path)
 
     def test_ragged_rows_are_named_in_the_table_too(self, tmp_path):
         with pytest.raises(ValueError, match=r"data.csv cannot be read: CSV parse error: Row #3: Expected 2 columns"):
@@ -274,6 +282,17 @@ class TestJsonLines:
     def test_the_table(self, tmp_path):
         path = csv_file(tmp_path, '\ufeff{"text": "=1", "stars": 1}\n\n{"text": "NA", "stars": 2}', "data.jsonl")
         assert read_table(path).to_pydict() == {"text": ["=1", "NA"], "stars": [1, 2]}
+
+    @pytest.mark.parametrize("last", ['"2020-01-02"', '"unknown"', "null", "7", "[1]"])
+    def test_texts_do_not_depend_on_the_other_rows(self, tmp_path, last):
+        path = tmp_path / "data.jsonl"
+        path.write_text('{"day": "2020-01-01", "x": 1}\n\n{"x": 2}\n{"day": ' + last + "}\n")
+        if last in ("7", "[1]"):
+            with pytest.raises(ValueError, match=r"data.jsonl cannot be read"):  # as of any column
+                read_table(path, texts=["day"])
+        else:
+            shown = last.strip('"') if last != "null" else ""
+            assert read_table(path, texts=["day", "absent"])["day"].to_pylist() == ["2020-01-01", "", shown]
 
     @pytest.mark.parametrize(
         ("line", "message"),

@@ -212,6 +212,27 @@ class TestDropped:
         assert use(texts) == ("dropped", "free text or an identifier: 1,001 values (--text reads texts)")
         assert use([*texts[:1000]] * 3)[0] == "categorical"
 
+    @pytest.mark.parametrize(
+        ("numbers", "kind"),
+        [
+            (range(50), "dropped"),
+            ([str(n) for n in range(100, 150)], "dropped"),  # texts are an identifier anyway
+            ([None, *range(0, 98, 2), 97], "dropped"),  # a range of 98, and 50 of it
+            ([None, *range(0, 98, 2), 100], "numeric"),  # a range of 100
+            (range(49), "numeric"),
+            ([*range(50), 7], "numeric"),
+            ([n + 0.5 for n in range(50)], "numeric"),
+            (pa.array(range(50), pa.date32()), "numeric"),
+        ],
+    )
+    def test_numbers_of_rows_are_dropped_unless_they_are_asked_for(self, numbers, kind):
+        numbers = numbers if isinstance(numbers, pa.Array) else list(numbers)
+        random = np.random.default_rng(0).permutation(len(numbers))
+        table = pa.table({"x": numbers, "y": [0, 1] * (len(numbers) // 2) + [0] * (len(numbers) % 2)}).take(random)
+        assert TableFeatures().fit(table).columns[0].kind == kind
+        if kind == "dropped":
+            assert TableFeatures(numeric=["x"]).fit(table).columns[0].kind == "numeric"
+
     def test_one_value_and_gaps_are_two_things_to_know(self):
         assert rows([7, None, 7]) == [[0, 0], [0, 1], [0, 0]]
         assert rows(["a", None, "a"], categorical=["x"]) == [[1, 0], [0, 1], [1, 0]]

@@ -36,3 +36,13 @@ def test_at_most_so_many_terms():
 def test_texts_without_a_common_word_are_refused():
     with pytest.raises(ValueError, match=r"no terms remain|empty vocabulary"):
         Tfidf(min_count=2).fit(["one", "two"])
+
+
+def test_chinese_and_japanese_are_read_by_the_character():
+    tfidf = Tfidf(min_count=1).fit(["很好 abc很d", "ありがとう café x"])
+    assert set(tfidf.state()["vocabulary"]) == {"很", "好", "abc", "あ", "り", "が", "と", "う", "café"}
+
+
+def test_the_terms_of_other_texts_are_scikit_learns():
+    texts = ["It's a_b 12 naïve Ünïcode привет x y1", "한국어 단어 ελληνικά — don't"]
+    assert set(Tfidf(min_count=1).fit(texts).state()["vocabulary"]) == set(TfidfVectorizer().fit(texts).vocabulary_)

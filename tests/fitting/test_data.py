@@ -136,7 +136,7 @@ def test_checked_rows_of_another_file_are_validation(tmp_path):
 
 
 def test_rows_that_contradict_a_checked_row_are_counted(tmp_path):
-    rows = [(row, f"a{row // 8} b{row % 8}", CLASSES[row % 2]) for row in range(60)]
+    rows = [(7 * row, f"a{row // 8} b{row % 8}", CLASSES[row % 2]) for row in range(60)]
     checked = [
         (row, text, CLASSES[0]) for row, text, _ in rows[:10]
     ]  # of which five are labelled otherwise in the data

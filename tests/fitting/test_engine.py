@@ -93,7 +93,7 @@ def test_a_refinement_that_fails_leaves_the_model_there_was(fitted):
 def test_where_nothing_or_everything_is_flagged_nothing_is_trained_again(fitted, monkeypatch):
     audit_run = engine.audit_run
     for p_wrong, reason in (
-        (0.0, "No label is flagged"),
+        (0.0, "No row it was trained on is flagged"),
         (1.0, "Every label is flagged, which says more of the model"),
     ):
 

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 import torch
 
@@ -13,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "fitting"))  # the makers of 
 from noisy_data import CLASSES, KINDS, features, image_table, own_code, read_csv, table, texts, write_csv
 
 from labelnoise.audit import AuditWarning
-from labelnoise.datasets._own import OwnData
+from labelnoise.datasets._own import Columns, OwnData, read_own
 from labelnoise.tasks import fit as task
 from labelnoise.tasks import review
 from labelnoise.tasks._fit_findings import _shown
@@ -310,6 +312,54 @@ def test_copies_are_counted(tmp_path, column):
     path, told = write_csv(tmp_path / "data.csv", ("said", "size", "label"), rows + copies), []
     task(path, out=tmp_path / "fit", label="label", tell=told.append, **QUICK | {"epochs": 1} | column)
     assert "Copies: 3 rows repeat another's inputs, 1 of them with another label" in told
+
+
+def test_classes_are_listed_and_those_that_a_person_takes_for_one_are_told(tmp_path):
+    labels = ["good"] * 20 + ["good "] * 6 + ["bad"] * 14
+    path, told = write_csv(tmp_path / "data.csv", ("x", "label"), [(7 * n, y) for n, y in enumerate(labels)]), []
+    task(path, out=tmp_path / "fit", label="label", tell=told.append, **QUICK | {"epochs": 1})
+    assert "Classes: good 20, bad 14, good  6" in told
+    assert "Alike: the classes 'good' and 'good ' differ in case or blanks alone" in told
+
+
+def test_texts_without_a_known_word_are_counted(tmp_path):
+    said = ["it purrs", "it barks"] * 20 + ["!?", "hapax"]
+    rows, told = [(text, CLASSES[row % 2]) for row, text in enumerate(said)], []
+    path = write_csv(tmp_path / "data.csv", ("said", "label"), rows)
+    task(path, out=tmp_path / "fit", label="label", text="said", tell=told.append, **QUICK | {"epochs": 1})
+    assert "Empty: 2 texts without a word that others have too: nothing tells of their labels" in told
+
+
+def test_what_a_folder_holds_beside_images_is_told(tmp_path):
+    data, told = KINDS["image folder"](tmp_path), []
+    (data.path / "cat" / "one.HEIC").touch()
+    (data.path / "notes").touch()
+    first = sorted((data.path / "cat").iterdir())[0]
+    (data.path / "cover.png").write_bytes(first.read_bytes())
+    fit(data, tmp_path / "fit", epochs=1, tell=told.append)
+    beside = "1 images beside the subfolders, 2 files that are no images by their suffix (.heic 1, no suffix 1)"
+    assert f"Left out: {beside}" in told
+
+
+def test_nanoseconds_are_shown(tmp_path):
+    times = pa.array([10**18 + row for row in range(40)], pa.timestamp("ns"))
+    labels = [CLASSES[row % 2] for row in range(40)]
+    pyarrow.parquet.write_table(pa.table({"at": times, "list": [[1]] * 40, "label": labels}), tmp_path / "t.parquet")
+    own = read_own(tmp_path / "t.parquet", Columns(label="label"))
+    assert _shown(own, 0).text == "at: 2001-09-09 01:46:40.000000000\nlist: [1]"
+
+
+def test_decisions_typed_into_the_list_are_not_overwritten(tmp_path):
+    data = table(tmp_path)
+    fit(data, tmp_path / "fit", epochs=1)
+    labels = tmp_path / "fit" / "labels.csv"
+    rows = read_csv(labels)
+    write_csv(labels, list(rows[0]), [list((row | {"decision": "keep"}).values()) for row in rows])
+    before = labels.read_bytes()
+    with pytest.raises(ValueError, match=r"labels.csv has decisions in it; review them first and move it away"):
+        fit(data, tmp_path / "fit", epochs=2, overwrite=True)
+    assert labels.read_bytes() == before
+    assert review(tmp_path / "fit").confirmed == len(rows)
 
 
 def test_a_review_goes_on_where_the_trusted_decisions_ended(tmp_path):

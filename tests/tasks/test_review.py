@@ -26,6 +26,8 @@ from labelnoise.audit import escape_cell, unescape_cell
 from labelnoise.datasets import _own_rewrite
 from labelnoise.datasets._own_rewrite import OwnLabels, rewrite_own
 from labelnoise.datasets._table_file import read_labels
+from labelnoise.tasks._audit_folder import AuditedRow, AuditFolder
+from labelnoise.tasks._decisions import Decision, read_decisions
 from labelnoise.tasks.audit import audit_files
 from labelnoise.tasks.review import draw_review_sample, review
 
@@ -121,6 +123,20 @@ def test_a_table_that_went_through_a_spreadsheet(folder):
     text = (folder / "labels.csv").read_bytes().replace(b"two\nlines", b"two\0lines").replace(b"\n", b"\r\n")
     (folder / "labels.csv").write_bytes(b"\xef\xbb\xbf" + text.replace(b"two\0lines", b"two\nlines"))
     assert review(folder).changed == 1
+
+
+def test_a_class_that_is_called_as_a_decision_is_not_guessed_at(tmp_path):
+    audit = AuditFolder(tmp_path, ("Accept", "Reject"), {2: AuditedRow("2", "Accept", "Reject", ".9")})
+    path = tmp_path / "mine.csv"
+    path.write_text("index,decision\n2,Accept\n")
+    with pytest.raises(
+        ValueError, match=r"decision in row 2 of .* may be the word or the class 'accept'; a column label"
+    ):
+        read_decisions(path, audit)
+    path.write_text("index,decision,label\n2,relabel,Accept\n")
+    assert read_decisions(path, audit) == {2: Decision("relabel", "Accept")}
+    path.write_text("index,decision\n2,Reject\n")
+    assert read_decisions(path, audit) == {2: Decision("relabel", "Reject")}
 
 
 def test_rows_may_lack_their_last_empty_cells_and_ids(tmp_path):

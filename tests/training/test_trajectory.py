@@ -10,13 +10,8 @@ def a_trajectory(**kwargs):
     return trajectory, run("cce", trajectory=trajectory, **kwargs)
 
 
-def weighed(result, epochs):
-    """p_y of the record, an independent witness of one column, weighed by the number of the epoch."""
-    numbers = torch.arange(1.0, epochs + 1)[:, None]
-    return (numbers * result.record.label_probability[:epochs]).sum(0) / numbers.sum()
-
-
 def own_column(trajectory, result):
+    """p_y, of which the record is an independent witness."""
     return trajectory.probability.gather(1, result.record.labels[:, None])[:, 0]
 
 
@@ -24,7 +19,7 @@ def test_it_is_the_mean_up_to_the_best_epoch_of_what_the_steps_saw(monkeypatch):
     monkeypatch.setattr("labelnoise.training.trajectory._LEAST_STEPS", 0)
     trajectory, (_, result) = a_trajectory()
     assert result.best_epoch < EPOCHS  # else the test would not see where the mean ends
-    seen = weighed(result, result.best_epoch)
+    seen = result.record.label_probability[: result.best_epoch].mean(0)
     torch.testing.assert_close(own_column(trajectory, result), seen, rtol=2**-9, atol=1e-6)  # the record is float16
     torch.testing.assert_close(trajectory.probability.sum(1), torch.ones(30))
 
@@ -34,7 +29,7 @@ def test_it_goes_on_for_some_steps_where_the_best_epoch_comes_earlier(monkeypatc
     monkeypatch.setattr("labelnoise.training.trajectory._LEAST_STEPS", (EPOCHS - 1) * steps)
     trajectory, (_, result) = a_trajectory()
     assert result.best_epoch < EPOCHS - 1
-    seen = weighed(result, EPOCHS - 1)
+    seen = result.record.label_probability[: EPOCHS - 1].mean(0)
     torch.testing.assert_close(own_column(trajectory, result), seen, rtol=2**-9, atol=1e-6)
 
 

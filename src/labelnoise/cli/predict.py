@@ -9,7 +9,7 @@ import typer
 def predict(
     fitted: Annotated[Path, typer.Argument(help="Folder of a finished fit.")],
     data: Annotated[Path, typer.Argument(help="New data of the same kind, labelled or not.")],
-    out: Annotated[Path, typer.Option(help="CSV file: index,label,probability.")],
+    out: Annotated[Path, typer.Option(help="CSV file: index,id,label,probability.")],
     root: Annotated[Path | None, typer.Option(help="Where image paths of a table start.")] = None,
     model: Annotated[str | None, typer.Option(help="Your own network again, if it was fitted with one.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "cpu",

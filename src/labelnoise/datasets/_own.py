@@ -45,6 +45,8 @@ class OwnData(NamedTuple):
     """One a row; None where they were not asked for."""
     ids: tuple[str, ...]
     """What people call the rows: the id column, the path of an image, or else the row's number, from 0."""
+    left_out: str = ""
+    """In words, what lies in a folder and is not used."""
 
     @property
     def checksum(self) -> str:
@@ -89,7 +91,7 @@ def read_own(
         raise ValueError(f"columns must be given with a table only, got some with {data}")
     if data.is_dir():
         images, classes = images_by_class(data, few=few) if labelled else (images_in(data), None)
-        return OwnData("image", images.paths, classes, images.ids)
+        return OwnData("image", images.paths, classes, images.ids, images.left_out)
     if suffix in (".npz", ".npy"):
         is_npz, wanted = suffix == ".npz", {"labelled": labelled, "few": few}
         arrays = read_npz(data, **wanted) if is_npz else read_npy(data, labels, **wanted)
@@ -111,7 +113,7 @@ def _read_table(path: Path, columns: Columns, *, labelled: bool, few: bool) -> O
         inputs = Texts(_texts(path, table, columns.text))
     elif columns.image is not None:
         root = path.parent if columns.root is None else columns.root
-        inputs, ids = images_named(path, _texts(path, table, columns.image), root=root)
+        inputs, ids, _ = images_named(path, _texts(path, table, columns.image), root=root)
     else:
         inputs = _features(path, table, leave_out={columns.label, columns.id, *columns.ignore})
     if columns.id is not None:

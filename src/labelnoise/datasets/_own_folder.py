@@ -1,6 +1,7 @@
 """Image files of the user's own: found in a folder, or named by a table; never outside of where they belong."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,19 +17,22 @@ class ImageFiles(NamedTuple):
     paths: tuple[Path, ...]
     ids: tuple[str, ...]
     """The path from the folder they belong to, with ``/`` between its parts."""
+    left_out: str = ""
+    """In words, what else lies there."""
 
 
 def images_in(folder: Path) -> ImageFiles:
-    """The image files of a folder by their suffix, however deep, sorted by path; nothing hidden.
+    """The image files of a folder by their suffix, however deep, sorted by path; of hidden files not a word.
 
     Raises:
         ValueError: no images; a link that leads out of the folder, in a circle or nowhere; a name that is not UTF-8.
     """
     try:
         # Sorted by code points, so that the order is the same everywhere.
-        found = sorted((path.relative_to(folder).as_posix(), path) for path in _walked(folder))
+        files = sorted((path.relative_to(folder).as_posix(), path) for path in _walked(folder))
     except OSError as error:
         raise ValueError(f"{error.filename} cannot be read: {error.strerror}") from None
+    found = [(name, path) for name, path in files if _is_image(path)]
     if not found:
         raise ValueError(f"{folder} must hold images ({', '.join(_SUFFIXES)}), got none")
     ids, paths = zip(*found, strict=True)
@@ -37,7 +41,10 @@ def images_in(folder: Path) -> ImageFiles:
             name.encode()
         except UnicodeEncodeError:
             raise ValueError(f"{folder} must hold images with names in UTF-8, got {name!r}") from None
-    return ImageFiles(paths, ids)
+    others = Counter(path.suffix.lower() or "no suffix" for _, path in files if not _is_image(path))
+    kinds = ", ".join(f"{suffix} {count:,}" for suffix, count in others.most_common())
+    left_out = f"{others.total():,} files that are no images by their suffix ({kinds})" if others else ""
+    return ImageFiles(paths, ids, left_out)
 
 
 def images_by_class(folder: Path, *, few: bool = False) -> tuple[ImageFiles, tuple[str, ...]]:
@@ -47,7 +54,7 @@ def images_by_class(folder: Path, *, few: bool = False) -> tuple[ImageFiles, tup
         ValueError: what :func:`images_in` refuses; images in fewer than two subfolders, fewer than ten in all, or
             fewer than five a subfolder.
     """
-    paths, ids = images_in(folder)
+    paths, ids, left_out = images_in(folder)
     inner = [row for row, name in enumerate(ids) if "/" in name]
     labels = tuple(ids[row].partition("/")[0] for row in inner)
     classes = sorted(set(labels))
@@ -59,7 +66,10 @@ def images_by_class(folder: Path, *, few: bool = False) -> tuple[ImageFiles, tup
     if len(classes) * _IMAGES_A_CLASS > len(labels) and not few:
         got = f"{len(labels)} in {len(classes)}"
         raise ValueError(f"{folder} must have {_IMAGES_A_CLASS} images a subfolder on average, one a class, got {got}")
-    return ImageFiles(tuple(paths[row] for row in inner), tuple(ids[row] for row in inner)), labels
+    if len(inner) < len(ids):
+        beside = f"{len(ids) - len(inner):,} images beside the subfolders"
+        left_out = f"{beside}, {left_out}" if left_out else beside
+    return ImageFiles(tuple(paths[row] for row in inner), tuple(ids[row] for row in inner), left_out), labels
 
 
 def images_named(table: Path, cells: Sequence[str], *, root: Path) -> ImageFiles:
@@ -74,7 +84,7 @@ def images_named(table: Path, cells: Sequence[str], *, root: Path) -> ImageFiles
         path = root / name
         try:
             within = ".." not in name.parts and path.resolve().is_relative_to(inside) and not name.is_absolute()
-            found = within and path.suffix.lower() in _SUFFIXES and path.is_file()
+            found = within and _is_image(path) and path.is_file()
         except (OSError, RuntimeError, ValueError):  # too long, links in a circle, a NUL
             within, found = True, False
         if not found:
@@ -82,6 +92,10 @@ def images_named(table: Path, cells: Sequence[str], *, root: Path) -> ImageFiles
             got = f"{str(name)[:100]!r} in row {row}, counted from 0"
             raise ValueError(f"{table} must name {wanted} in the root folder {root}, got {got}")
     return ImageFiles(tuple(root / name for name in names), tuple(name.as_posix() for name in names))
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in _SUFFIXES
 
 
 def _walked(folder: Path) -> Iterator[Path]:
@@ -92,7 +106,10 @@ def _walked(folder: Path) -> Iterator[Path]:
         with os.scandir(here) as entries:
             for entry in entries:
                 path, is_folder = here / entry.name, entry.is_dir()
-                if entry.name.startswith(".") or not (is_folder or path.suffix.lower() in _SUFFIXES):
+                if entry.name.startswith("."):
+                    continue
+                if not is_folder and not _is_image(path):
+                    yield path
                     continue
                 real = path.resolve() if is_folder or entry.is_symlink() else path
                 if entry.is_symlink() and not real.is_relative_to(root):

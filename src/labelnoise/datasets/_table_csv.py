@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from labelnoise.datasets._table_parts import BOM, Cell, check_column, line_number, place
+from labelnoise.datasets._table_parts import BOM, Cell, check_column, check_commas, line_number, place
 
 # As Python's csv module and pyarrow read them: quotes count where they open a cell, and what follows the closing one
 # still belongs to it. Possessive throughout, so that no file makes the search slow.
@@ -19,6 +19,7 @@ def csv_cells(path: Path, data: bytes, column: str) -> list[Cell]:
     start = _skip_empty_lines(data, len(data) - len(data.removeprefix(BOM)))
     header = _split(path, data, start)
     names = [_text(cell) for cell in header]
+    check_commas(path, b",".join(header).decode())
     check_column(path, column, names)
     before = names.index(column)
     after = len(names) - before - 1

@@ -11,9 +11,9 @@ import pyarrow.json
 
 from labelnoise import _files
 from labelnoise.datasets._table_csv import csv_cell, csv_cells
-from labelnoise.datasets._table_jsonl import json_cells, json_line
+from labelnoise.datasets._table_jsonl import json_cells, json_line, json_texts
 from labelnoise.datasets._table_parquet import parquet_labels, parquet_table, rewrite_parquet
-from labelnoise.datasets._table_parts import Cell, read_utf8, spliced
+from labelnoise.datasets._table_parts import BOM, Cell, check_commas, read_utf8, spliced
 
 _FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 _ROWS_A_CLASS = 5
@@ -32,8 +32,8 @@ class Labels(NamedTuple):
 def read_table(path: Path, *, texts: Collection[str] = ()) -> pa.Table:
     """All columns of a file, their types as pyarrow infers them; row i is the one :func:`read_labels` calls i.
 
-    Of CSV, which knows no types, the columns ``texts`` are read as they are written, and no column becomes truth
-    values: what ``True`` or ``012`` is must not depend on the other rows.
+    The columns ``texts`` of CSV and JSON Lines are read as they are written, and no column of CSV becomes truth values:
+    what ``True``, ``012`` or ``2020-01-01`` is must not depend on the other rows.
 
     Raises:
         ValueError: another suffix, or a file that is missing, empty, damaged or not UTF-8.
@@ -47,7 +47,11 @@ def read_table(path: Path, *, texts: Collection[str] = ()) -> pa.Table:
     try:
         if kind == "jsonl":
             options = pyarrow.json.ReadOptions(use_threads=False, block_size=block)
-            return pyarrow.json.read_json(pa.BufferReader(data), read_options=options)
+            table = pyarrow.json.read_json(pa.BufferReader(data), read_options=options)
+            for name, cells in json_texts(path, data, [name for name in texts if name in table.column_names]).items():
+                table = table.set_column(table.column_names.index(name), name, pa.array(cells, pa.string()))
+            return table
+        check_commas(path, data.removeprefix(BOM).lstrip().partition(b"\n")[0].rstrip().decode())
         return pyarrow.csv.read_csv(
             pa.BufferReader(data),
             # One thread: only then do errors name the row.

@@ -1,6 +1,7 @@
 """Labels of JSON Lines files: what each line says under a key, and how it says another one."""
 
 import json
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,23 +29,36 @@ def json_cells(path: Path, data: bytes, column: str) -> list[Cell]:
     cells: list[Cell] = []
     names: set[str] = set()
     missing: list[str] = []
-    start = len(data) - len(data.removeprefix(BOM))
-    for line in data[start:].split(b"\n"):
-        if line.strip(_BLANKS.encode()):
-            record = _object(path, data, start, line, row=len(cells))
-            names |= record.keys()
-            label = _label(record.get(column))
-            if label is None:
-                where = place(data, start, len(cells))
-                raise ValueError(f"{path} must have text or a number as {column}, got something else in {where}")
-            if not label.strip():
-                missing += [] if missing else [place(data, start, len(cells))]
-            cells.append(Cell(start, start + len(line), label))
-        start += len(line) + 1
+    for start, line, record in _records(path, data):
+        names |= record.keys()
+        label = _label(record.get(column))
+        if label is None:
+            where = place(data, start, len(cells))
+            raise ValueError(f"{path} must have text or a number as {column}, got something else in {where}")
+        if not label.strip():
+            missing += [] if missing else [place(data, start, len(cells))]
+        cells.append(Cell(start, start + len(line), label))
     check_column(path, column, sorted(names))  # first, for a name with a typo is missing in every row
     if missing:
         raise ValueError(f"{path} has no {column} in {missing[0]}")
     return cells
+
+
+def json_texts(path: Path, data: bytes, columns: Collection[str]) -> dict[str, list[str]]:
+    """Columns as the file writes them, nothing where a row has none; without those that hold lists or objects.
+
+    Raises:
+        ValueError: a line that is no JSON object.
+    """
+    texts: dict[str, list[str]] = {column: [] for column in columns}
+    for _, _, record in _records(path, data):
+        for column in list(texts):
+            text = _label(record.get(column))
+            if text is None:
+                del texts[column]
+            else:
+                texts[column].append(text)
+    return texts
 
 
 def json_line(line: bytes, column: str, label: str, *, ascii_only: bool) -> bytes:
@@ -65,6 +79,16 @@ def json_line(line: bytes, column: str, label: str, *, ascii_only: bool) -> byte
     same_kind = type(new) is type(old) and _label(new) == label
     value = label if same_kind else json.dumps(label, ensure_ascii=ascii_only)
     return (text[:start] + value + text[end:]).encode()
+
+
+def _records(path: Path, data: bytes) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
+    """The lines that are not blank: where each begins, its bytes, and the object it is."""
+    start, row = len(data) - len(data.removeprefix(BOM)), 0
+    for line in data[start:].split(b"\n"):
+        if line.strip(_BLANKS.encode()):
+            yield start, line, _object(path, data, start, line, row=row)
+            row += 1
+        start += len(line) + 1
 
 
 def _object(path: Path, data: bytes, start: int, line: bytes, *, row: int) -> dict[str, Any]:

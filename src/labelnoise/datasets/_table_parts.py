@@ -21,7 +21,13 @@ def check_column(path: Path, column: str, names: list[str]) -> None:
     """Raise a ``ValueError`` unless exactly one of the file's columns has this name."""
     _registry.check_name(f"column of {path}", column, names)
     if names.count(column) > 1:
-        raise ValueError(f"{path} must have one column {column}, got {names.count(column)}")
+        raise ValueError(f"{path} must have one column {column!r}, got {names.count(column)}")
+
+
+def check_commas(path: Path, header: str) -> None:
+    """Raise a ``ValueError`` where the first line of a CSV file has other marks between its cells, and no comma."""
+    if "," not in header and any(mark in header for mark in ";\t"):
+        raise ValueError(f"{path} must have commas between its cells, got {header[:100]!r}: save it as plain CSV")
 
 
 def read_utf8(path: Path) -> bytes:

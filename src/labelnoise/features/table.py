@@ -14,6 +14,7 @@ from labelnoise import _registry
 
 _arrow: Any = pyarrow.compute  # makes its functions at import, where no type checker sees them
 _MOST_CATEGORIES = 1000
+_LEAST_NUMBERED = 50  # of as many numbers from a range twice as wide some are equal but once in 300,000 tables
 _MOST_DEVIATIONS = 10
 _TICKS_A_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
@@ -97,8 +98,10 @@ class TableFeatures:
     what is missing or blank; the last two only if training rows need them, else such rows are 0 throughout.
     Categories are compared as text, however a program writes them: 1 and 1.0 are the same, and so are true and True.
 
-    Dropped are columns with one value or none, of other types, and texts with more than 1000 values, or with more than
-    half as many values as rows: :attr:`columns` says why.
+    Dropped are columns with one value or none, of other types, texts with more than 1000 values, or with more than
+    half as many values as rows, and whole numbers that number the rows: 50 or more, none twice, of a range less than
+    twice as wide as they are many, which chance does not make. A table that was once sorted would tell its labels by
+    them. :attr:`columns` says why.
 
     Args:
         numeric: columns that are numeric whatever their type; texts are read as numbers.
@@ -178,6 +181,8 @@ def _use(table: pa.Table, name: str, asked: str | None) -> ColumnUse:
         return ColumnUse(name, "dropped", f"neither numbers nor categories: {kind}")
     if asked == "numeric" or (asked is None and not is_category):
         values = _numbers(table, name)
+        if asked is None and _is_numbering(values):
+            return ColumnUse(name, "dropped", "numbers the rows (--numeric keeps it)")
         distinct, found = len(np.unique(values)), not np.isnan(values).all()
         use = ColumnUse(name, "numeric", f"{'dates' if _is_time(kind) else 'numbers'}: {kind}")
     else:
@@ -189,6 +194,13 @@ def _use(table: pa.Table, name: str, asked: str | None) -> ColumnUse:
     if distinct < 2:
         return ColumnUse(name, "dropped", "constant" if found else "no values")
     return use if asked is None else use._replace(why="as asked")
+
+
+def _is_numbering(values: np.ndarray) -> bool:
+    numbers = values[~np.isnan(values)]
+    if len(numbers) < _LEAST_NUMBERED or (numbers != np.round(numbers)).any():
+        return False
+    return bool(len(np.unique(numbers)) == len(numbers) and np.ptp(numbers) < 2 * len(numbers))
 
 
 def _column(table: pa.Table, name: str) -> Any:

@@ -9,9 +9,15 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from labelnoise._types import SparseRows
 
+# As scikit-learn words of two letters or more, but Chinese and Japanese, which put no blanks between theirs.
+_CHARACTER = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_TERM = rf"[{_CHARACTER}]|[^\W{_CHARACTER}]{{2,}}"
+
 
 class Tfidf:
     """Words and sequences of words, weighed by scikit-learn's TF-IDF with sublinear counts; rows have length one.
+
+    A word has two letters or more; Chinese and Japanese, written without blanks, are taken character by character.
 
     Args:
         ngrams: words of the longest sequence that is a term.
@@ -30,6 +36,7 @@ class Tfidf:
     def __init__(self, *, ngrams: int = 1, min_count: int = 2, max_terms: int = 50_000) -> None:
         self.settings = {"ngrams": ngrams, "min_count": min_count, "max_terms": max_terms}
         self._vectorizer = TfidfVectorizer(
+            token_pattern=_TERM,
             ngram_range=(1, ngrams),
             min_df=min_count,
             max_features=max_terms,

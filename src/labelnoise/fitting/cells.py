@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from labelnoise.audit import csv_text, unescape_cell
-from labelnoise.datasets._table_parts import check_column, read_utf8
+from labelnoise.datasets._table_parts import check_column, check_commas, read_utf8
 
 
 def read_cells(path: Path, *columns: str) -> list[dict[str, str]]:
@@ -22,11 +22,8 @@ def read_cells(path: Path, *columns: str) -> list[dict[str, str]]:
     reader = csv.reader(io.StringIO(text, newline=""))
     rows: list[dict[str, str]] = []
     try:
+        check_commas(path, text.lstrip().partition("\n")[0].rstrip())
         header = [name.strip() for name in next(reader)]
-        if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
-            raise ValueError(
-                f"{path} must have commas between its cells, got {header[0][:100]!r}: save it as plain CSV"
-            )
         for column in columns:
             check_column(path, column, header)
         for cells in reader:

@@ -100,7 +100,7 @@ def fit_candidates(
     flagged = torch.from_numpy(audit.is_issue)
     learned = flagged[prepared.training.index]
     if plan.refine and not learned.any():
-        reasons.append("No label is flagged, so nothing was trained again.")
+        reasons.append("No row it was trained on is flagged, so nothing was trained again.")
     elif plan.refine and learned.all():
         reasons.append("Every label is flagged, which says more of the model than of the labels.")
     elif plan.refine:

@@ -41,6 +41,13 @@ class Source(NamedTuple):
     """Of the file that holds the labels; None for a folder."""
 
 
+def check_undecided(folder: Path) -> None:
+    """Raise a ``ValueError`` where somebody has typed decisions into ``labels.csv``, which would be lost."""
+    labels = folder / LABELS
+    if labels.exists() and any(cells["decision"].strip() for cells in read_cells(labels, "decision")):
+        raise ValueError(f"{labels} has decisions in it; review them first and move it away, or give another folder")
+
+
 def read_audit(folder: Path) -> AuditFolder:
     """The rows of ``labels.csv``, in any order, and the classes of ``summary.json``.
 

@@ -91,6 +91,8 @@ def _known_index(path: Path, cell: str, audit: AuditFolder) -> int:
 
 def _decision(where: str, cells: Mapping[str, str], row: AuditedRow, class_names: tuple[str, ...]) -> Decision:
     word, label = cells["decision"].strip().lower(), cells.get("label", "")
+    if "label" not in cells and word in _WORDS and word in (name.strip().lower() for name in class_names):
+        raise ValueError(f"decision {where} may be the word or the class {word!r}; a column label says which")
     if word not in _WORDS and "label" not in cells:
         word, label = "relabel", cells["decision"]
         _registry.check_name(f"decision {where}", _class(label, class_names), [*_WORDS, *class_names])

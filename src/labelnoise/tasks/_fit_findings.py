@@ -2,12 +2,15 @@
 
 import inspect
 import shlex
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from labelnoise._types import SparseRows
 from labelnoise.datasets._own import OwnData
 from labelnoise.datasets._own_images import decode_images
 from labelnoise.datasets._table_file import read_labels
@@ -21,6 +24,7 @@ from labelnoise.runs import environment
 
 _THUMBNAIL = 128  # pixels
 _FEATURES_SHOWN = 12
+_CLASSES_SHOWN = 10
 _TEST = ("test_accuracy_best", "test_accuracy_last")
 _NO_PART_OF_THE_COMMAND = ("data", "tell")
 
@@ -32,11 +36,23 @@ def facts_of(prepared: Prepared, recipe: TrainingRecipe) -> list[tuple[str, str]
         ("Data", f"{len(own.ids):,} rows ({own.kind}), {len(prepared.class_names):,} classes"),
         ("Split", f"{training:,} to train on, {validation:,} with {prepared.validation_labels} labels to choose by"),
     ]
+    counts = Counter(own.labels)
+    listed = ", ".join(f"{name} {count:,}" for name, count in counts.most_common(_CLASSES_SHOWN))
+    more = len(counts) - _CLASSES_SHOWN
+    facts.append(("Classes", listed + (f" and {more:,} more" if more > 0 else "")))
+    for names in _alike(counts):
+        facts.append(("Alike", f"the classes {' and '.join(map(repr, names))} differ in case or blanks alone"))
+    if own.left_out:
+        facts.append(("Left out", own.left_out))
     copies, contradicting = _copies(prepared)
     if copies:
         facts.append(
             ("Copies", f"{copies:,} rows repeat another's inputs, {contradicting:,} of them with another label")
         )
+    if isinstance(prepared.whole.inputs, SparseRows) and (
+        empty := int((prepared.whole.inputs.starts.diff() == 0).sum())
+    ):
+        facts.append(("Empty", f"{empty:,} texts without a word that others have too: nothing tells of their labels"))
     if isinstance(prepared.transform, TableFeatures):
         uses = prepared.transform.columns
         for kind in dict.fromkeys(use.kind for use in uses):
@@ -46,6 +62,14 @@ def facts_of(prepared: Prepared, recipe: TrainingRecipe) -> list[tuple[str, str]
     made = f"{recipe.model.label}, on inputs of {shape}, batches of {recipe.batch_size}, {recipe.precision}"
     facts.append(("Model", made))
     return facts
+
+
+def _alike(names: Iterable[str]) -> list[list[str]]:
+    """Class names that a person would take for one."""
+    groups: dict[str, list[str]] = {}
+    for name in sorted(names):
+        groups.setdefault(" ".join(name.split()).casefold(), []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def _copies(prepared: Prepared) -> tuple[int, int]:
@@ -169,6 +193,14 @@ def findings_of(
     )
 
 
+def _text(value: pa.ChunkedArray) -> str:
+    """Of a column of one row; nanoseconds are no Python value, and lists no text of Arrow's."""
+    try:
+        return str(value.cast(pa.large_string())[0].as_py())
+    except pa.ArrowException:
+        return str(value[0].as_py())
+
+
 def _shown(own: OwnData, row: int) -> Shown:
     """A row as a person sees it."""
     inputs: Any = own.inputs
@@ -178,7 +210,7 @@ def _shown(own: OwnData, row: int) -> Shown:
         is_file = isinstance(inputs, tuple)
         return Shown(decode_images([inputs[row]], size=_THUMBNAIL, channels=3)[0] if is_file else inputs[row], "")
     if own.kind == "table":
-        values = inputs.slice(row, 1).to_pylist()[0]
-        return Shown(None, "\n".join(f"{name}: {value}" for name, value in values.items()))
+        values = zip(inputs.column_names, inputs.slice(row, 1).columns, strict=True)
+        return Shown(None, "\n".join(f"{name}: {_text(value)}" for name, value in values))
     shown = ", ".join(f"{value:.3g}" for value in inputs[row, :_FEATURES_SHOWN].tolist())
     return Shown(None, shown if inputs.shape[1] <= _FEATURES_SHOWN else f"{shown}, … ({inputs.shape[1]:,} in all)")

@@ -10,9 +10,8 @@ import numpy as np
 from labelnoise import _files
 from labelnoise.audit import Audit, audit_labels
 from labelnoise.audit.readings import Assume
-from labelnoise.fitting.cells import read_cells
 from labelnoise.runs import FitFolder
-from labelnoise.tasks._audit_folder import LABELS, SOURCE, SUMMARY, read_json, source_of
+from labelnoise.tasks._audit_folder import LABELS, SOURCE, SUMMARY, check_undecided, read_json, source_of
 from labelnoise.tasks._decisions import DECISIONS
 from labelnoise.tasks._review_sample import SAMPLE
 
@@ -68,9 +67,7 @@ def _check_free(out: Path, source: Mapping[str, Any]) -> None:
     """Raise a ``ValueError`` where the folder holds a fit, or decisions: not reviewed yet, or on other labels."""
     if FitFolder(out).is_begun:
         raise ValueError(f"out must not be the folder of a fit, got {out}")
-    labels = out / LABELS
-    if labels.exists() and any(cells["decision"].strip() for cells in read_cells(labels, "decision")):
-        raise ValueError(f"{labels} has decisions in it; review them first and move it away, or give another folder")
+    check_undecided(out)
     for reviewed in (out / DECISIONS, out / SAMPLE):
         if reviewed.exists() and read_json(out / SOURCE).get("sha256") != source["sha256"]:
             raise ValueError(f"{reviewed} is of other labels; move it away, or give another folder")

@@ -35,7 +35,7 @@ from labelnoise.fitting import (
 )
 from labelnoise.reports import fit_page
 from labelnoise.runs import FitFolder, Part
-from labelnoise.tasks._audit_folder import SOURCE, read_audit, source_of
+from labelnoise.tasks._audit_folder import SOURCE, check_undecided, read_audit, source_of
 from labelnoise.tasks._decisions import DECISIONS, Decision, decisions_csv, read_earlier
 from labelnoise.tasks._fit_findings import (
     announced,
@@ -200,6 +200,8 @@ def fit(
                 folder.write_json(SOURCE, source)
             tell(f"{out} holds this fit already: there is nothing to do.")
             return FitResult(folder.path, folder.read_json("metrics.json"), folder.read_json("summary.json"))
+        if begun is None:
+            check_undecided(folder.path)
         prepared = prepare(request, tell=tell)
         folds = _folds(folds, len(prepared.given) - len(prepared.trusted))
         true = None if truth is None else read_truth(Path(truth), prepared)

@@ -28,7 +28,9 @@ def predict(
     model: str | None = None,
     device: str = "cpu",
 ) -> Predictions:
-    """Predict a label for every row of ``data``, and write ``index,label,probability`` to the CSV file ``out``.
+    """Predict a label for every row of ``data``, and write ``index,id,label,probability`` to the CSV file ``out``.
+
+    The id is the path of an image, else the index.
 
     Args:
         fitted: the folder of a finished :func:`labelnoise.fit`.
@@ -54,10 +56,11 @@ def predict(
     probabilities = saved.predict(own, device=device)
     probability, number = (part.numpy() for part in probabilities.max(1))
     labels = tuple(saved.class_names[position] for position in number.tolist())
-    rows = ((row, label, f"{p:.6g}") for row, (label, p) in enumerate(zip(labels, probability.tolist(), strict=True)))
+    named = enumerate(zip(own.ids, labels, probability.tolist(), strict=True))
+    rows = ((row, name, label, f"{p:.6g}") for row, (name, label, p) in named)
     try:
         with _files.replacing(Path(out)) as file:
-            file.write(csv_bytes(("index", "label", "probability"), rows))
+            file.write(csv_bytes(("index", "id", "label", "probability"), rows))
     except OSError as error:
         raise ValueError(f"out must be a file that can be written, got {out}: {error.strerror}") from None
     return Predictions(labels, probability)

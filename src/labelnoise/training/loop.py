@@ -183,7 +183,7 @@ def train(
             losses[step] = loss.detach()
             recorder.add(epoch, logits, labels, rows)
             if trajectory is not None:
-                trajectory.add(epoch, logits, rows)
+                trajectory.add(logits, rows)
             if step % _STEPS_BETWEEN_CHECKS == 0:
                 check_steps(losses, epoch, objective)
         check_steps(losses, epoch, objective)

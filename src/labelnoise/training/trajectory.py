@@ -10,14 +10,13 @@ _LEAST_STEPS = 256  # of few rows the best epoch can come before the network has
 
 
 class Trajectory:
-    r"""Class probabilities of every training sample, averaged over the epochs up to the best one.
+    r"""Mean class probabilities of every training sample over the epochs up to the best one.
 
-    .. math:: \bar p_i = \sum_{e \le E} e\, p_e(x_i) \Big/ \sum_{e \le E} e,
+    .. math:: \bar p_i = \frac{1}{E} \sum_{e \le E} p_e(x_i),
 
     p_e being what the step of epoch e saw, that is, before it learned from the sample once more, and E the best
     noisy-validation epoch, or the last one within the first 256 steps where that is later: on few rows that are easily
-    told apart a network that has hardly begun gets them all right, and is sure of none. Later epochs count for more,
-    as the network knows more in them.
+    told apart a network that has hardly begun gets them all right, and is sure of none.
 
     A network fits what samples share before it fits single wrong labels (Arpit et al. 2017, arXiv 1706.05394);
     validation marks where the second begins, also for a loss that is not robust, and the mean over epochs damps what
@@ -31,7 +30,7 @@ class Trajectory:
 
     Example:
         >>> trajectory = Trajectory(1, 2, torch.device("cpu"))
-        >>> trajectory.add(1, torch.tensor([[0.0, 0.0]]), torch.tensor([0]))
+        >>> trajectory.add(torch.tensor([[0.0, 0.0]]), torch.tensor([0]))
         >>> trajectory.end_epoch(1, is_best=True)
         >>> trajectory.probability
         tensor([[0.5000, 0.5000]])
@@ -43,15 +42,15 @@ class Trajectory:
         self.probability: Float[Tensor, "n k"] = torch.full_like(self._sum, 1 / num_classes)
 
     @torch.no_grad()
-    def add(self, epoch: int, logits: Float[Tensor, "batch k"], rows: Int64[Tensor, "batch"]) -> None:
-        """What a step of ``epoch`` (counted from 1) saw of the samples in ``rows``."""
-        self._sum[rows] += epoch * logits.float().softmax(1)
+    def add(self, logits: Float[Tensor, "batch k"], rows: Int64[Tensor, "batch"]) -> None:
+        """What a step saw of the samples in ``rows``."""
+        self._sum[rows] += logits.float().softmax(1)
         self._steps += 1
 
     def end_epoch(self, epoch: int, *, is_best: bool) -> None:
-        """Once every sample has been seen in ``epoch``."""
+        """Once every sample has been seen in ``epoch``, counted from 1."""
         if is_best or self._steps <= _LEAST_STEPS:
-            self.probability = self._sum / (epoch * (epoch + 1) / 2)
+            self.probability = self._sum / epoch
 
     def state_dict(self) -> dict[str, Any]:
         return {"sum": self._sum, "steps": self._steps, "probability": self.probability}

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-_LEAST_STEPS = 256  # of few rows the best epoch can come before the network has left its start
+_LEAST_STEPS = 512  # of few rows the best epoch can come before the network has left its start
 
 
 class Trajectory:
@@ -15,7 +15,7 @@ class Trajectory:
     .. math:: \bar p_i = \frac{1}{E} \sum_{e \le E} p_e(x_i),
 
     p_e being what the step of epoch e saw, that is, before it learned from the sample once more, and E the best
-    noisy-validation epoch, or the last one within the first 256 steps where that is later: on few rows that are easily
+    noisy-validation epoch, or the last one within the first 512 steps where that is later: on few rows that are easily
     told apart a network that has hardly begun gets them all right, and is sure of none.
 
     A network fits what samples share before it fits single wrong labels (Arpit et al. 2017, arXiv 1706.05394);

@@ -337,7 +337,7 @@ def test_what_a_folder_holds_beside_images_is_told(tmp_path):
     first = sorted((data.path / "cat").iterdir())[0]
     (data.path / "cover.png").write_bytes(first.read_bytes())
     fit(data, tmp_path / "fit", epochs=1, tell=told.append)
-    beside = "1 images beside the subfolders, 2 files that are no images by their suffix (.heic 1, no suffix 1)"
+    beside = "images beside the subfolders (1), files that are no images by their suffix (.heic 1, no suffix 1)"
     assert f"Left out: {beside}" in told
 
 

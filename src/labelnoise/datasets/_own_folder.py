@@ -43,7 +43,7 @@ def images_in(folder: Path) -> ImageFiles:
             raise ValueError(f"{folder} must hold images with names in UTF-8, got {name!r}") from None
     others = Counter(path.suffix.lower() or "no suffix" for _, path in files if not _is_image(path))
     kinds = ", ".join(f"{suffix} {count:,}" for suffix, count in others.most_common())
-    left_out = f"{others.total():,} files that are no images by their suffix ({kinds})" if others else ""
+    left_out = f"files that are no images by their suffix ({kinds})" if others else ""
     return ImageFiles(paths, ids, left_out)
 
 
@@ -67,7 +67,7 @@ def images_by_class(folder: Path, *, few: bool = False) -> tuple[ImageFiles, tup
         got = f"{len(labels)} in {len(classes)}"
         raise ValueError(f"{folder} must have {_IMAGES_A_CLASS} images a subfolder on average, one a class, got {got}")
     if len(inner) < len(ids):
-        beside = f"{len(ids) - len(inner):,} images beside the subfolders"
+        beside = f"images beside the subfolders ({len(ids) - len(inner):,})"
         left_out = f"{beside}, {left_out}" if left_out else beside
     return ImageFiles(tuple(paths[row] for row in inner), tuple(ids[row] for row in inner), left_out), labels
 

@@ -56,7 +56,8 @@ def facts_of(prepared: Prepared, recipe: TrainingRecipe) -> list[tuple[str, str]
     if isinstance(prepared.transform, TableFeatures):
         uses = prepared.transform.columns
         for kind in dict.fromkeys(use.kind for use in uses):
-            named = [f"{use.name} ({use.why})" if kind == "dropped" else use.name for use in uses if use.kind == kind]
+            alike = [(use.name or "(no name)", use.why) for use in uses if use.kind == kind]
+            named = [f"{name} ({why})" if kind == "dropped" else name for name, why in alike]
             facts.append((f"{kind.capitalize()} columns", ", ".join(named)))
     shape = " x ".join(str(size) for size in prepared.training.inputs.shape[1:])
     made = f"{recipe.model.label}, on inputs of {shape}, batches of {recipe.batch_size}, {recipe.precision}"

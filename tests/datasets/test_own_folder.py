@@ -30,6 +30,17 @@ class TestByClass:
         assert images.paths == tuple(folder / name for name in images.ids)
         assert labels == ("<script>",) + ("cat",) * 10
 
+    def test_what_else_lies_there_is_counted_whatever_its_name(self, folder):
+        touch(folder, *[f"cat/{row}.heic" for row in range(3)], "Makefile", ".hidden", "cat/Thumbs.DB", "top.png")
+        (folder / os.fsdecode(b"cat/x.\xff")).touch()
+        left_out = images_by_class(folder)[0].left_out
+        assert left_out.startswith(
+            "images beside the subfolders (1), files that are no images by their suffix (.heic 3, "
+        )
+        assert set(left_out.partition(".heic 3, ")[2][:-1].split(", ")) == {"no suffix 1", ".db 1", ".\ufffd 1"}
+        touch(folder, "1.a", "2.b", "3.c")
+        assert images_in(folder).left_out.endswith(" ..)")
+
     def test_the_order_is_that_of_the_paths(self, tmp_path):
         names = ["b/2.png", "b/10.png", "a-b/x.png", "a/z/1.png", "a/Z.png", "a/y.png", "ä/1.png", "B/1.png", *TEN]
         touch(tmp_path, *names)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 _MIN_IMAGES = 10
+_KINDS_TOLD = 5
 _IMAGES_A_CLASS = 5  # on average, as of a table's labels: else the subfolders are something else than classes
 
 
@@ -42,9 +43,10 @@ def images_in(folder: Path) -> ImageFiles:
         except UnicodeEncodeError:
             raise ValueError(f"{folder} must hold images with names in UTF-8, got {name!r}") from None
     others = Counter(path.suffix.lower() or "no suffix" for _, path in files if not _is_image(path))
-    kinds = ", ".join(f"{suffix} {count:,}" for suffix, count in others.most_common())
-    left_out = f"files that are no images by their suffix ({kinds})" if others else ""
-    return ImageFiles(paths, ids, left_out)
+    kinds = ", ".join(f"{suffix} {count:,}" for suffix, count in others.most_common(_KINDS_TOLD))
+    more = " .." if len(others) > _KINDS_TOLD else ""
+    left_out = f"files that are no images by their suffix ({kinds}{more})" if others else ""
+    return ImageFiles(paths, ids, os.fsencode(left_out).decode(errors="replace"))
 
 
 def images_by_class(folder: Path, *, few: bool = False) -> tuple[ImageFiles, tuple[str, ...]]:

@@ -37,7 +37,7 @@ def facts_of(prepared: Prepared, recipe: TrainingRecipe) -> list[tuple[str, str]
         ("Split", f"{training:,} to train on, {validation:,} with {prepared.validation_labels} labels to choose by"),
     ]
     counts = Counter(own.labels)
-    listed = ", ".join(f"{name} {count:,}" for name, count in counts.most_common(_CLASSES_SHOWN))
+    listed = ", ".join(f"{name[:100]} {count:,}" for name, count in counts.most_common(_CLASSES_SHOWN))
     more = len(counts) - _CLASSES_SHOWN
     facts.append(("Classes", listed + (f" and {more:,} more" if more > 0 else "")))
     for names in _alike(counts):

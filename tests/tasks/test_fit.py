@@ -18,7 +18,7 @@ from labelnoise.audit import AuditWarning
 from labelnoise.datasets._own import Columns, OwnData, read_own
 from labelnoise.tasks import fit as task
 from labelnoise.tasks import review
-from labelnoise.tasks._fit_findings import _shown
+from labelnoise.tasks._fit_findings import _shown, _told_by
 
 QUICK = {"epochs": 8, "workers": 1, "loss": "gce", "refine": False, "folds": 0, "device": "cpu"}
 
@@ -320,6 +320,22 @@ def test_classes_are_listed_and_those_that_a_person_takes_for_one_are_told(tmp_p
     task(path, out=tmp_path / "fit", label="label", tell=told.append, **QUICK | {"epochs": 1})
     assert "Classes: good 20, bad 14, good  6" in told
     assert "Alike: the classes 'good' and 'good ' differ in case or blanks alone" in told
+
+
+def test_a_column_that_may_be_the_label_under_another_name_is_told(tmp_path):
+    rows = [(row * 0.37 % 1, row % 2, "ab"[row % 4 // 2], CLASSES[row % 2]) for row in range(200)]
+    rows[7] = (*rows[7][:3], CLASSES[0])
+    path, told = write_csv(tmp_path / "data.csv", ("x", "code", "group", "label"), rows), []
+    task(path, out=tmp_path / "fit", label="label", tell=told.append, **QUICK | {"epochs": 1})
+    leaks = [line for line in told if line.startswith("Leak?")]
+    assert leaks == ["Leak?: code alone tells 99.5% of the labels: if it was made from them, --ignore it"]
+
+
+def test_where_nearly_all_labels_are_one_no_column_is_said_to_leak():
+    labels = ["cat"] * 995 + ["dog"] * 5
+    assert _told_by(pa.chunked_array([["a", None] * 500]), labels) == 0
+    assert _told_by(pa.chunked_array([["a"] * 995 + [None] * 5]).dictionary_encode(), labels) == 1
+    assert _told_by(pa.chunked_array([range(1000)]), labels) == 0  # of its own each
 
 
 def test_texts_without_a_known_word_are_counted(tmp_path):

@@ -1,9 +1,10 @@
 """What a fit says of itself: before it starts, in its metrics, and in its report."""
 
+import contextlib
 import inspect
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from labelnoise.runs import environment
 _THUMBNAIL = 128  # pixels
 _FEATURES_SHOWN = 12
 _CLASSES_SHOWN = 10
+_LEAK, _ROWS_A_VALUE = 0.99, 10  # of a column that may be the label under another name
 _TEST = ("test_accuracy_best", "test_accuracy_last")
 _NO_PART_OF_THE_COMMAND = ("data", "tell")
 
@@ -59,6 +61,11 @@ def facts_of(prepared: Prepared, recipe: TrainingRecipe) -> list[tuple[str, str]
             alike = [(use.name or "(no name)", use.why) for use in uses if use.kind == kind]
             named = [f"{name} ({why})" if kind == "dropped" else name for name, why in alike]
             facts.append((f"{kind.capitalize()} columns", ", ".join(named)))
+        table: Any = own.inputs
+        for name in [use.name for use in uses if use.kind != "dropped"]:
+            if (share := _told_by(table.column(name), own.labels or ())) > _LEAK:
+                told = f"{name} alone tells {share:.1%} of the labels: if it was made from them, --ignore it"
+                facts.append(("Leak?", told))
     shape = " x ".join(str(size) for size in prepared.training.inputs.shape[1:])
     made = f"{recipe.model.label}, on inputs of {shape}, batches of {recipe.batch_size}, {recipe.precision}"
     facts.append(("Model", made))
@@ -71,6 +78,20 @@ def _alike(names: Iterable[str]) -> list[list[str]]:
     for name in sorted(names):
         groups.setdefault(" ".join(name.split()).casefold(), []).append(name)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def _told_by(column: pa.ChunkedArray, labels: Sequence[str]) -> float:
+    """The share of the labels that are the most frequent one for their cell; 0 where that says little."""
+    cells: Any = column.combine_chunks()
+    cells = cells if pa.types.is_dictionary(cells.type) else cells.dictionary_encode()
+    if len(cells.dictionary) * _ROWS_A_VALUE > len(labels):
+        return 0.0
+    values = cells.indices.fill_null(len(cells.dictionary)).to_numpy()
+    classes = np.unique(labels, return_inverse=True)[1]
+    counts = np.zeros((len(cells.dictionary) + 1, classes.max() + 1))
+    np.add.at(counts, (values, classes), 1)
+    share, most = counts.max(1).sum() / len(labels), counts.sum(0).max() / len(labels)
+    return share if 1 - share < (1 - most) / _ROWS_A_VALUE else 0.0
 
 
 def _copies(prepared: Prepared) -> tuple[int, int]:
@@ -196,10 +217,9 @@ def findings_of(
 
 def _text(value: pa.ChunkedArray) -> str:
     """Of a column of one row; nanoseconds are no Python value, and lists no text of Arrow's."""
-    try:
-        return str(value.cast(pa.large_string())[0].as_py())
-    except pa.ArrowException:
-        return str(value[0].as_py())
+    with contextlib.suppress(pa.ArrowException):
+        value = value.cast(pa.large_string())
+    return str(value[0].as_py())
 
 
 def _shown(own: OwnData, row: int) -> Shown:

@@ -40,3 +40,10 @@ def test_names_from_data_and_titles_are_escaped(runs):
     page = study_page(findings, study_sections(findings), lambda _: data)
     assert "<script" not in page
     assert page.count("&lt;script&gt;") >= 4
+
+
+def test_code_in_notes_is_code_and_escaped(runs):
+    findings = Findings("T", "x", runs, notes="By `a <b>`, and `c`.\n\nNo <i>more</i>.")
+    page = study_page(findings, study_sections(findings), lambda _: datasets.load("digits"))
+    assert "<p>By <code>a &lt;b&gt;</code>, and <code>c</code>.</p>" in page
+    assert "<p>No &lt;i&gt;more&lt;/i&gt;.</p>" in page

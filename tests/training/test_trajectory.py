@@ -1,12 +1,12 @@
 import pytest
 import torch
-from problem import BATCH_SIZE, EPOCHS, blobs, run
+from problem import EPOCHS, blobs, run
 
 from labelnoise.training import Trajectory, evaluate, open_fabric
 
 
-def a_trajectory(**kwargs):
-    trajectory = Trajectory(30, 2, torch.device("cpu"))
+def a_trajectory(*, least_epochs=0, **kwargs):
+    trajectory = Trajectory(30, 2, torch.device("cpu"), least_epochs=least_epochs)
     return trajectory, run("cce", trajectory=trajectory, **kwargs)
 
 
@@ -15,8 +15,7 @@ def own_column(trajectory, result):
     return trajectory.probability.gather(1, result.record.labels[:, None])[:, 0]
 
 
-def test_it_is_the_mean_up_to_the_best_epoch_of_what_the_steps_saw(monkeypatch):
-    monkeypatch.setattr("labelnoise.training.trajectory._LEAST_STEPS", 0)
+def test_it_is_the_mean_up_to_the_best_epoch_of_what_the_steps_saw():
     trajectory, (_, result) = a_trajectory()
     assert result.best_epoch < EPOCHS  # else the test would not see where the mean ends
     seen = result.record.label_probability[: result.best_epoch].mean(0)
@@ -24,10 +23,8 @@ def test_it_is_the_mean_up_to_the_best_epoch_of_what_the_steps_saw(monkeypatch):
     torch.testing.assert_close(trajectory.probability.sum(1), torch.ones(30))
 
 
-def test_it_goes_on_for_some_steps_where_the_best_epoch_comes_earlier(monkeypatch):
-    steps = -(-30 // BATCH_SIZE)
-    monkeypatch.setattr("labelnoise.training.trajectory._LEAST_STEPS", (EPOCHS - 1) * steps)
-    trajectory, (_, result) = a_trajectory()
+def test_it_goes_on_where_the_best_epoch_comes_early():
+    trajectory, (_, result) = a_trajectory(least_epochs=EPOCHS - 1)
     assert result.best_epoch < EPOCHS - 1
     seen = result.record.label_probability[: EPOCHS - 1].mean(0)
     torch.testing.assert_close(own_column(trajectory, result), seen, rtol=2**-9, atol=1e-6)
@@ -38,8 +35,7 @@ def test_watching_changes_nothing():
     assert watched.history == run("cce")[1].history
 
 
-def test_interrupted_and_resumed_it_is_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr("labelnoise.training.trajectory._LEAST_STEPS", 5 * -(-30 // BATCH_SIZE))
+def test_interrupted_and_resumed_it_is_the_same(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         a_trajectory(checkpoint=tmp_path / "checkpoint.pt", stop_at=3)
     resumed, _ = a_trajectory(checkpoint=tmp_path / "checkpoint.pt")

@@ -38,6 +38,9 @@ from labelnoise.training import (
     working_for,
 )
 
+# What a trajectory goes on to: before, a network may have all labels right and hardly have left its start.
+_LEAST_STEPS, _LEAST_SHARE = 512, 4
+
 
 class Job(NamedTuple):
     """One training."""
@@ -142,7 +145,8 @@ def _train(work: Work, job: Job, folder: Path) -> Trained:
     optimizer = build_optimizer(network, recipe)
     steps = -(-len(training.labels) // recipe.batch_size)
     fabric = open_fabric(work.device, recipe.precision)
-    trajectory = Trajectory(len(training.labels), num_classes, fabric.device)
+    least = min(_LEAST_STEPS // steps, work.epochs // _LEAST_SHARE)
+    trajectory = Trajectory(len(training.labels), num_classes, fabric.device, least_epochs=least)
     objective = build_objective(
         job.loss, epochs=work.epochs, num_samples=len(training.labels), class_names=prepared.class_names
     )

@@ -413,6 +413,12 @@ def test_both_risks_are_straight_lines_in_the_rate_from_the_clean_risk():
 # --- refusals
 
 
+@pytest.mark.parametrize("num_classes", [10.0, "10"])
+def test_classes_that_are_no_whole_number_are_refused(num_classes):
+    with pytest.raises((ValueError, jaxtyping.TypeCheckError)):  # the second where annotations are checked
+        is_symmetric(gce(0.7), num_classes)
+
+
 @pytest.mark.parametrize("num_classes", [1, 0, -3, True])
 @pytest.mark.parametrize(
     "call",

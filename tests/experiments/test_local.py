@@ -12,6 +12,7 @@ import pytest
 from labelnoise import _files
 from labelnoise.experiments import load_data, load_recipe, local, read_all, run_all, study_runs
 from labelnoise.runs import Part, RunFolder, Store
+from labelnoise.training import load_checkpoint, save_checkpoint
 
 # Augmented, so not stacked.
 SMALL = {
@@ -109,6 +110,12 @@ def test_a_full_disk_is_an_error_of_the_run_that_met_it(tmp_path, monkeypatch):
     assert not list(tmp_path.rglob("*.pt"))
 
 
+def _lasted(root, config, *, seconds):
+    """As if what was cut off had taken so long."""
+    path = RunFolder(root / "runs", config).checkpoint
+    save_checkpoint(path, load_checkpoint(path) | {"seconds": seconds})
+
+
 DRIVER = """
 import sys
 from pathlib import Path
@@ -142,10 +149,12 @@ def test_whoever_is_killed_the_work_is_finished_to_the_same_bits_and_nobody_live
     with_rest_removed = tmp_path / "resumed"
     (with_rest_removed / "runs").mkdir(parents=True)
     (tmp_path / "runs" / cut.run_id).rename(with_rest_removed / "runs" / cut.run_id)
+    _lasted(with_rest_removed, cut, seconds=1000.0)
     assert run_all([cut], with_rest_removed, workers=1, on_progress=lambda _: None) == []
     (first,), (second,) = read_all([cut], tmp_path / "undisturbed"), read_all([cut], with_rest_removed)
     assert first.history == second.history
     assert first.metrics == second.metrics
+    assert 1000 < second.seconds < 1100
 
 
 def test_a_run_that_fails_in_a_stack_is_recorded_and_stops_no_other(tmp_path):
@@ -194,9 +203,12 @@ def test_a_stack_whose_worker_was_killed_is_finished_to_the_same_bits(tmp_path):
     worker.kill()
     worker.wait()
     assert not read_all(runs, cut)
+    begun = next(run for run in runs if RunFolder(cut / "runs", run).checkpoint.exists())
+    _lasted(cut, begun, seconds=1000.0)
     for root in (cut, undisturbed):
         assert run_all(runs, root, workers=1, on_progress=lambda _: None) == []
         assert run_all(runs, root, workers=1, on_progress=lambda _: None) == []  # with nothing left to do
     for first, second in zip(read_all(runs, cut), read_all(runs, undisturbed), strict=True):
         assert first.history == second.history
         assert first.metrics == second.metrics
+        assert (first.seconds > 1000) == (first.config == begun)

@@ -34,6 +34,13 @@ def test_shapes_that_would_be_broadcast_are_refused(shapes):
         detection_scores(suspicion, flagged.bool(), wrong.bool())
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("all_wrong", [False, True])
+def test_a_suspicion_that_is_no_number_is_refused_whatever_the_truth(all_wrong, value):
+    with pytest.raises(ValueError, match="suspicion must be finite"):
+        detection_scores(torch.tensor([0.0, value]), torch.zeros(2).bool(), torch.full((2,), all_wrong))
+
+
 @pytest.mark.parametrize("all_wrong", [False, True])
 def test_one_sided_truth_has_no_ranking(all_wrong):
     wrong = torch.full((4,), all_wrong)

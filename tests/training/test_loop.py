@@ -12,7 +12,15 @@ from problem import EPOCHS, blobs, run, same
 from torch import nn
 
 from labelnoise import objectives
-from labelnoise.training import NonFiniteLossError, evaluate, label_probability, open_fabric, predict
+from labelnoise.training import (
+    NonFiniteLossError,
+    evaluate,
+    label_probability,
+    load_checkpoint,
+    open_fabric,
+    predict,
+    save_checkpoint,
+)
 
 LOSSES = ["cce", "gce", "pruned_gce"]
 ROOT = Path(__file__).parents[2]
@@ -63,6 +71,16 @@ def test_killed_in_the_middle_of_an_epoch_and_resumed_equals_undisturbed(tmp_pat
     assert killed.returncode == -signal.SIGKILL
     assert torch.load(checkpoint, weights_only=True)["history"][-1, 0] == 2
     assert same(run("gce", checkpoint=checkpoint), run("gce"))
+
+
+def test_a_checkpoint_knows_the_seconds_of_all_processes(tmp_path):
+    checkpoint = tmp_path / "checkpoint.pt"
+    for epoch, before in ((1, 0), (2, 1000)):
+        with pytest.raises(KeyboardInterrupt):
+            run(checkpoint=checkpoint, stop_at=epoch)
+        state = load_checkpoint(checkpoint)
+        assert before < state["seconds"] < before + 100
+        save_checkpoint(checkpoint, state | {"seconds": 1000.0})
 
 
 def test_a_finished_checkpoint_is_returned_without_training(tmp_path):

@@ -20,6 +20,7 @@ from labelnoise.training import (
     NonFiniteLossError,
     build_schedule,
     child_generator,
+    load_checkpoint,
     seeded,
     split_validation,
     stack,
@@ -197,12 +198,17 @@ def test_a_stack_cut_off_goes_on_to_the_same_bits_in_other_company(tmp_path, mon
     with pytest.raises(KeyboardInterrupt):
         together(RUNS, 9, tmp_path)
     monkeypatch.setattr(stack, "save_checkpoint", save)
+    for path in tmp_path.iterdir():
+        state = load_checkpoint(path)
+        assert 0 < state["seconds"] < 100
+        save(path, state | {"seconds": 1000.0})
     (elsewhere := tmp_path / "elsewhere").mkdir()
     undisturbed = together(RUNS, 9, elsewhere)
     order = [7, 3, 0, 11, 5, 2, 8, 1, 10, 4, 6, 9]
     parts = [together([RUNS[i] for i in some], 9, tmp_path) for some in (order[:5], order[5:])]
     for i, result in zip(order, [*parts[0], *parts[1]], strict=True):
         assert same(result, undisturbed[i])
+    assert all(1000 < load_checkpoint(path)["seconds"] < 1100 for path in tmp_path.glob("*.pt"))
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path, monkeypatch):

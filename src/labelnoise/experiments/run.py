@@ -39,7 +39,7 @@ def execute(config: RunConfig, root: Path, *, device: str = "cpu") -> None:
         for error in execute_stack([config], root, device=device).values():
             raise error
         return
-    start = time.perf_counter()
+    start = time.perf_counter() - folder.seconds_before
     problem = load_problem(config)
     objective = _objective(config, problem, folder, device)
     model, result = _train(config, problem, objective, folder, folder.checkpoint, device)

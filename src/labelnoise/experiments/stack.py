@@ -51,6 +51,7 @@ def execute_stack(configs: Sequence[RunConfig], root: Path, *, device: str = "cp
     folders = [folder for config in configs if not (folder := RunFolder(root, config)).is_finished]
     if not folders:
         return {}
+    before = [folder.seconds_before for folder in folders]
     problems = [load_problem(folder.config) for folder in folders]
     members = [_member(folder, problem) for folder, problem in zip(folders, problems, strict=True)]
     shared = folders[0].config
@@ -62,15 +63,15 @@ def execute_stack(configs: Sequence[RunConfig], root: Path, *, device: str = "cp
         batch_size=shared.batch_size,
         device=open_fabric(device).device,
     )
-    seconds = (time.perf_counter() - start) / len(folders)
+    share = (time.perf_counter() - start) / len(folders)
     errors: dict[str, NonFiniteLossError] = {}
-    for folder, problem, member, result in zip(folders, problems, members, results, strict=True):
+    for i, (folder, problem, member, result) in enumerate(zip(folders, problems, members, results, strict=True)):
         if isinstance(result, NonFiniteLossError):
             errors[folder.config.run_id] = result
         else:
             with torch.no_grad():
                 predicted = functional_call(member.model, result.best_state, (problem.training.inputs,)).argmax(1)
-            finish(folder, problem, member.objective, result, predicted, seconds=seconds)
+            finish(folder, problem, member.objective, result, predicted, seconds=before[i] + share)
     return errors
 
 

@@ -41,6 +41,8 @@ def detection_scores(
     if suspicion.ndim != 1 or not suspicion.shape == is_issue.shape == wrong.shape:
         shapes = f"{tuple(suspicion.shape)}, {tuple(is_issue.shape)}, {tuple(wrong.shape)}"
         raise ValueError(f"suspicion, is_issue and wrong must all have shape (n,), got {shapes}")
+    if not suspicion.isfinite().all():
+        raise ValueError("suspicion must be finite")
     suspicion = suspicion.double()  # NumPy has no bfloat16
     nan, found = float("nan"), int((is_issue & wrong).sum())
     flagged, errors = int(is_issue.sum()), int(wrong.sum())

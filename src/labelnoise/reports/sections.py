@@ -241,10 +241,7 @@ def _cost(runs: Sequence[Run]) -> Section:
         [name, f"{fmean(run.seconds for run in runs if run.config.loss.label == label):.0f}"]
         for label, name in names.items()
     ]
-    text = (
-        "Mean seconds of a run, data and features included, in one process of one thread; of the last process where it "
-        "was cut off."
-    )
+    text = "Mean seconds of a run, data and features included, in one process of one thread."
     return Section("Time", text, Table(["loss", "seconds"], rows))
 
 

@@ -26,7 +26,7 @@ from labelnoise import _files
 from labelnoise._types import TrainingRecord
 from labelnoise.runs.config import RunConfig
 from labelnoise.runs.environment import environment
-from labelnoise.training import EpochMetrics
+from labelnoise.training import EpochMetrics, load_checkpoint
 
 _FINISHED = "run.json"
 _SAMPLES = "samples.npz"
@@ -59,7 +59,7 @@ class Run(NamedTuple):
     environment: dict[str, Any]
     metrics: dict[str, Any]
     seconds: float
-    """Of the process that finished it."""
+    """In all its processes, but for what was lost where one was cut off."""
     history: list[EpochMetrics]
     belief: list[Belief]
     """A row an epoch, like the history."""
@@ -97,6 +97,11 @@ class RunFolder:
     def is_finished(self) -> bool:
         """Whether there is nothing left to do."""
         return (self.path / _FINISHED).exists()
+
+    @property
+    def seconds_before(self) -> float:
+        """What a run that was cut off had taken up to its checkpoint, and a first training before it."""
+        return sum((load_checkpoint(path)["seconds"] for path in self.path.glob("*.pt")), 0.0)
 
     def finish(
         self,

@@ -6,6 +6,7 @@ business either. ``examples/plain_loop.py`` is the same in its barest form, and 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -128,6 +129,7 @@ def train(
     if epochs < 1 or batch_size < 1:
         raise ValueError(f"epochs and batch_size must be at least 1, got {epochs} and {batch_size}")
     check_run(model, objective, {"train": train, "validation": validation, "test": test}, epochs=epochs)
+    start = time.perf_counter()
     wrapped, optimizer = fabric.setup(model, optimizer)
     objective = objective.to(fabric.device)
     train, validation = _to(train, fabric.device), _to(validation, fabric.device)
@@ -151,6 +153,7 @@ def train(
             part.load_state_dict(state[name])
         generator.set_state(state["generator"])
         _set_random_state(state["random"], fabric.device)
+        start -= state["seconds"]
         history = [EpochMetrics(int(epoch), *rest) for epoch, *rest in state["history"].tolist()]
         best_epoch, best_state = state["best_epoch"], _to_device(state["best_state"], fabric.device)
         recorder.loss[: len(history)], recorder.margin[: len(history)] = state["loss"], state["margin"]
@@ -200,7 +203,7 @@ def train(
         objective.end_epoch(epoch, best_label_probability)
         if checkpoint is not None:
             state = {name: part.state_dict() for name, part in parts.items()}
-            state |= {"identity": identity}
+            state |= {"identity": identity, "seconds": time.perf_counter() - start}
             state |= {"generator": generator.get_state(), "random": _random_state(fabric.device)}
             state |= {"history": torch.tensor(history, dtype=torch.float64)}
             state |= {"best_epoch": best_epoch, "best_state": best_state}

@@ -134,6 +134,7 @@ class _Stack:
         self.losses = [list(equal) for _, equal in itertools.groupby(losses, _appearance)]
         self.recorders = [Recorder(member.train, epochs, device) for member in members]
         self.histories: list[list[EpochMetrics]] = [[] for _ in members]
+        self.seconds = [0.0] * len(members)  # of each, its share of the time up to its checkpoint
         self.errors: dict[int, NonFiniteLossError] = {}
 
     def train(self) -> list[TrainingResult | NonFiniteLossError]:
@@ -142,9 +143,10 @@ class _Stack:
             losses = self._steps(epoch)
             self._judge(epoch, losses)
             self._end_epoch(epoch)
-            if time.monotonic() > written + _SECONDS_BETWEEN_CHECKPOINTS:
+            if (passed := time.monotonic() - written) > _SECONDS_BETWEEN_CHECKPOINTS:
+                self.seconds = [seconds + passed / len(self.members) for seconds in self.seconds]
                 self._save()
-                written = time.monotonic()
+                written += passed
         return [self.errors.get(i) or self._result(i) for i in range(len(self.members))]
 
     def _steps(self, epoch: int) -> Float[Tensor, "m steps"]:
@@ -221,6 +223,7 @@ class _Stack:
             done = len(self.histories[i])
             state = {
                 "identity": self.identities[i],
+                "seconds": self.seconds[i],
                 "tensors": [tensor[i].clone() for tensor in self._tensors()],
                 "learning_rate": self.schedule.get_last_lr(),
                 "schedule": self.schedule.state_dict(),
@@ -242,7 +245,7 @@ class _Stack:
             self.objectives[i].load_state_dict(state["objective"])
             member.generator.set_state(state["generator"])
             self.histories[i] = [EpochMetrics(int(epoch), *rest) for epoch, *rest in state["history"].tolist()]
-            self.best_epochs[i] = state["best_epoch"]
+            self.best_epochs[i], self.seconds[i] = state["best_epoch"], state["seconds"]
             done = len(self.histories[i])
             self.recorders[i].loss[:done], self.recorders[i].margin[:done] = state["loss"], state["margin"]
         if self.optimizer.defaults["momentum"]:

@@ -26,5 +26,5 @@ def test_the_count_and_its_interval_are_told_and_both_files_written(tmp_path):
 def test_mistakes_are_one_line(tmp_path):
     failed = audit(tmp_path)
     assert failed.returncode == 2
-    assert failed.stderr.startswith("labelnoise: p.npy is no .npy file")
+    assert failed.stderr.startswith("labelnoise: p.npy cannot be read: No such file")
     assert failed.stderr.count("\n") == 1

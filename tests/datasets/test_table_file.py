@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import tempfile
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -326,6 +327,12 @@ class TestJsonLines:
         ):
             read_labels(path, "label")
 
+    def test_a_label_of_brackets_is_written_as_text(self, tmp_path):
+        path = csv_file(tmp_path, '{"label": "a"}\n' * 5 + '{"label": "b"}\n' * 5, "data.jsonl")
+        brackets = "[" * 100_000
+        rewrite_labels(path, tmp_path / "rewritten.jsonl", "label", {0: brackets})
+        assert json.loads((tmp_path / "rewritten.jsonl").read_text().splitlines()[0]) == {"label": brackets}
+
     def test_the_table_names_the_row_that_is_no_object(self, tmp_path):
         with pytest.raises(ValueError, match=r"data.jsonl cannot be read: JSON parse error: .*row 1"):
             read_table(csv_file(tmp_path, '{"a": 1}\n[2]\n', "data.jsonl"))
@@ -372,6 +379,39 @@ class TestParquet:
         assert changed.drop(["label"]).equals(old.drop(["label"]))
         values = old["label"].to_pylist()
         assert changed["label"].to_pylist() == [expected, *values[1:4], expected]
+
+    def test_old_timestamps_of_any_year_stay(self, tmp_path):
+        until = [
+            datetime(9999, 12, 31),
+            None,
+            datetime(2020, 1, 2, 3, 4, 5, 678901),
+            datetime(1, 1, 1),
+            datetime(2021, 1, 1),
+        ]
+        table = pa.table({"until": pa.array(until, pa.timestamp("us")), "label": ["a", "b", "a", "b", "a"]})
+        pq.write_table(table, tmp_path / "data.parquet", use_deprecated_int96_timestamps=True)
+        rewrite_labels(tmp_path / "data.parquet", tmp_path / "rewritten.parquet", "label", {0: "b"})
+        assert read_table(tmp_path / "data.parquet")["until"].to_pylist() == until
+        assert pq.read_table(tmp_path / "rewritten.parquet")["until"].to_pylist() == until
+
+    def test_old_timestamps_that_would_lose_nanoseconds_are_refused(self, tmp_path):
+        table = pa.table({"at": pa.array([1001, 2000], pa.timestamp("ns")), "label": ["a", "b"]})
+        pq.write_table(table, tmp_path / "data.parquet", use_deprecated_int96_timestamps=True)
+        with pytest.raises(ValueError, match="finer than a microsecond as INT96 in at: write them as INT64"):
+            rewrite_labels(tmp_path / "data.parquet", tmp_path / "rewritten.parquet", "label", {0: "b"})
+        assert [path.name for path in tmp_path.iterdir()] == ["data.parquet"]
+
+    @pytest.mark.parametrize("compliant", [False, True])
+    def test_the_parts_of_a_list_keep_name_and_compression(self, tmp_path, compliant):
+        compression = {"label": "gzip", "nested.list.item.a": "zstd", "nested.list.element.a": "zstd"}
+        source = self.write(
+            tmp_path, ["a", "b", "a", "b", "a"], use_compliant_nested_type=compliant, compression=compression
+        )
+        rewrite_labels(source, tmp_path / "rewritten.parquet", "label", {0: "b"})
+        before, after = pq.ParquetFile(source), pq.ParquetFile(tmp_path / "rewritten.parquet")
+        assert after.schema.equals(before.schema)
+        parts = [file.metadata.row_group(0).column(2) for file in (before, after)]
+        assert [part.compression for part in parts] == ["ZSTD", "ZSTD"]
 
     def test_a_dictionary_keeps_its_order(self, tmp_path):
         rewrite_labels(self.write(tmp_path, CATEGORIES), tmp_path / "rewritten.parquet", "label", {0: "new"})

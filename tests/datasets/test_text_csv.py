@@ -51,14 +51,17 @@ def test_other_names_other_columns_other_scripts_and_a_byte_order_mark(tmp_path)
 @pytest.mark.parametrize(
     ("train", "message"),
     [
-        ("", "train.csv is not a CSV file with the columns text and label: Empty CSV file"),
+        ("", "train.csv is empty"),
         ("text,label\n", "train.csv holds no texts"),
-        ("review,label\na,b\n", "train.csv is not a CSV file .*text"),
-        ("text,labels\na,b\n", "train.csv is not a CSV file .*label"),
-        ("text,label\na,b\nc\n", "train.csv is not a CSV file .*Row #3"),
-        ("text,label\na,b\nc,d,e\n", "train.csv is not a CSV file .*Row #3"),
-        ("text,label\na,b\nc,\n", "train.csv has no label in its row 2"),
-        ('text,label\na,b\n"c,d\n', "train.csv is not a CSV file"),
+        ("review,label\na,b\n", "unknown column of .*train.csv 'text'"),
+        ("text,labels\na,b\n", "unknown column of .*train.csv 'label'; did you mean 'labels'"),
+        ("text,label,label\na,b,c\n", "train.csv must have one column 'label', got 2"),
+        ("text;label\na;b\n", "train.csv must have commas between its cells"),
+        ("text,label\na,b\nc\n", "train.csv cannot be read: .*Row #3"),
+        ("text,label\na,b\nc,d,e\n", "train.csv cannot be read: .*Row #3"),
+        ("text,label\na,b\nc,\n", "train.csv has no label in row 1, counted from 0"),
+        ("text,label\na,b\nc, \n", "train.csv has no label in row 1, counted from 0"),
+        ('text,label\na,b\n"c,d\n', "train.csv cannot be read"),
         ("text,label\nc,d\n", "test.csv has the label 'a', which .*train.csv never has"),
     ],
 )
@@ -71,8 +74,8 @@ def test_other_files_are_refused(tmp_path, train, message):
 
 def test_other_encodings_and_missing_files_are_refused(tmp_path):
     write(tmp_path, train="text,label\nübel,a\n", encoding="latin1")
-    with pytest.raises(ValueError, match=r"train.csv is not a CSV file .*UTF8"):
+    with pytest.raises(ValueError, match=r"train.csv must be UTF-8 text, got the byte 0xfc in line 2"):
         datasets.text_csv(tmp_path)
     (tmp_path / "train.csv").unlink()
-    with pytest.raises(ValueError, match=r"train.csv is not a CSV file .*No such file"):
+    with pytest.raises(ValueError, match=r"train.csv cannot be read: No such file"):
         datasets.text_csv(tmp_path)

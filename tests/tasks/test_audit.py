@@ -33,14 +33,18 @@ class Hostile:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "p.npy is no .npy file of numbers: .*No such file"),
-        (b"", "p.npy is no .npy file of numbers"),
-        (b"nonsense", "p.npy is no .npy file of numbers"),
-        (pickle.dumps(Hostile()), "p.npy is no .npy file of numbers"),
-        (b"PK\x03\x04nonsense", "p.npy is no .npy file of numbers"),
+        (None, "p.npy cannot be read: .*No such file"),
+        (b"", "p.npy cannot be read"),
+        (b"nonsense", "p.npy cannot be read"),
+        (pickle.dumps(Hostile()), "p.npy cannot be read"),
+        (b"PK\x03\x04nonsense", "p.npy cannot be read"),
         (
             b"\x93NUMPY\x01\x00F\x00{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999,), }",
-            "p.npy is no",
+            "p.npy cannot be read",
+        ),
+        (
+            b"\x93NUMPY\x01\x00F\x00{'descr': '<f8', 'fortran_order': False, 'shape': (9,),                  ",
+            "p.npy cannot be read",
         ),
         (np.array(["a", "b"]), "pred_probs must be floating point, got <U1"),
         (PROBABILITIES[:10], r"labels must be of shape \(10,\)"),

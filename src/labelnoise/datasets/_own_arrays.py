@@ -54,13 +54,14 @@ def read_npy(path: Path, labels: Path | None, *, labelled: bool, few: bool = Fal
     """
     if labelled and labels is None:
         raise ValueError(f"labels must be an .npy file with the labels of {path}, got none")
-    features = _features(path, _npy(path))
+    features = _features(path, read_array_file(path))
     if not labelled or labels is None:
         return Arrays(features, None)
-    return Arrays(features, _labels(labels, _npy(labels), count=len(features), few=few))
+    return Arrays(features, _labels(labels, read_array_file(labels), count=len(features), few=few))
 
 
-def _npy(path: Path) -> Any:
+def read_array_file(path: Path) -> Any:
+    """The array in an ``.npy`` file, of any shape and type but Python objects; a ``ValueError`` if there is none."""
     with reading(path), path.open("rb") as file:
         return read_array(file)
 

@@ -1,7 +1,7 @@
 """A table of the user's own, CSV, JSON Lines or Parquet: read whole, its labels as text, copied with other labels."""
 
 import contextlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,26 +41,44 @@ def read_table(path: Path, *, texts: Collection[str] = ()) -> pa.Table:
     kind = _format(path)
     if kind == "parquet":
         return parquet_table(path)
+    return (read_csv if kind == "csv" else _read_jsonl)(path, texts=texts)
+
+
+def read_csv(path: Path, *, texts: Collection[str]) -> pa.Table:
+    """What :func:`read_table` does with a CSV file, whatever its suffix."""
     data = read_utf8(path)
-    # One block holds everything, so that no row is too long for it and each column is inferred from all its rows.
-    block = min(max(len(data), 2**20), _MAX_BLOCK)
-    try:
-        if kind == "jsonl":
-            options = pyarrow.json.ReadOptions(use_threads=False, block_size=block)
-            table = pyarrow.json.read_json(pa.BufferReader(data), read_options=options)
-            for name, cells in json_texts(path, data, [name for name in texts if name in table.column_names]).items():
-                table = table.set_column(table.column_names.index(name), name, pa.array(cells, pa.string()))
-            return table
-        check_commas(path, data.removeprefix(BOM).lstrip().partition(b"\n")[0].rstrip().decode())
+    check_commas(path, data.removeprefix(BOM).lstrip().partition(b"\n")[0].rstrip().decode())
+    with _reading(path):
         return pyarrow.csv.read_csv(
             pa.BufferReader(data),
             # One thread: only then do errors name the row.
-            read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=block),
+            read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=_block(data)),
             parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types=dict.fromkeys(texts, pa.string()), true_values=[], false_values=[]
             ),
         )
+
+
+def _read_jsonl(path: Path, *, texts: Collection[str]) -> pa.Table:
+    data = read_utf8(path)
+    options = pyarrow.json.ReadOptions(use_threads=False, block_size=_block(data))
+    with _reading(path):
+        table = pyarrow.json.read_json(pa.BufferReader(data), read_options=options)
+    for name, cells in json_texts(path, data, [name for name in texts if name in table.column_names]).items():
+        table = table.set_column(table.column_names.index(name), name, pa.array(cells, pa.string()))
+    return table
+
+
+def _block(data: bytes) -> int:
+    """Of the whole file, so that no row is too long for it and each column is inferred from all its rows."""
+    return min(max(len(data), 2**20), _MAX_BLOCK)
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Generator[None]:
+    try:
+        yield
     except pa.ArrowException as error:
         raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from None
 
@@ -110,9 +128,9 @@ def rewrite_labels(source: Path, target: Path, column: str, labels: Mapping[int,
     """Copy ``source`` to ``target``, with other labels in the rows that ``labels`` names by their index, from 0.
 
     Of CSV and JSON Lines every other byte stays: quotes, line ends, a byte order mark. A CSV cell is quoted where it
-    was or must be; a JSON number stays one if the new label is one. Parquet keeps its schema, row groups and
-    compression. A label that is there already is not written again. ``target`` is whole or absent, and may be
-    ``source``.
+    was or must be; a JSON number stays one if the new label is one. Parquet keeps its columns with their types, row
+    groups and compression. A label that is there already is not written again. ``target`` is whole or absent, and may
+    be ``source``.
 
     Raises:
         ValueError: what :func:`read_labels` refuses in a file; a row that is not there, an empty label, or one that

@@ -74,7 +74,7 @@ def json_line(line: bytes, column: str, label: str, *, ascii_only: bool) -> byte
     old, _ = _DECODER.raw_decode(text, start)
     try:
         new = _DECODER.decode(label)
-    except ValueError:
+    except (ValueError, RecursionError):  # the second of thousands of brackets
         new = None
     same_kind = type(new) is type(old) and _label(new) == label
     value = label if same_kind else json.dumps(label, ensure_ascii=ascii_only)

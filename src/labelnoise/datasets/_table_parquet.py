@@ -48,30 +48,46 @@ def parquet_labels(path: Path, column: str) -> list[str]:
 
 
 def rewrite_parquet(path: Path, file: BinaryIO, column: str, labels: Mapping[int, str]) -> None:
-    """Write ``path`` into ``file`` with other labels in some rows; schema, row groups and compression stay.
+    """Write ``path`` into ``file`` with other labels in some rows; columns, row groups and compression stay.
 
     Raises:
-        ValueError: a damaged file, or a label that the column's type cannot hold.
+        ValueError: a damaged file, a label that the column's type cannot hold, or old timestamps (INT96) that differ
+            by less than a microsecond.
     """
     with _opened(path) as source:
         table, groups = source.read(), [source.metadata.row_group(group) for group in range(source.num_row_groups)]
+    _check_timestamps(path, table)
     parts = [group.column(part) for group in groups for part in range(group.num_columns)]
     position = table.schema.get_field_index(column)
     changed = _changed(table.column(position), labels, column)
     table = table.set_column(position, table.schema.field(position), changed)
     # pyarrow does not take the name it gives to what is not compressed.
     codecs: Any = {part.path_in_schema: part.compression.replace("UNCOMPRESSED", "NONE") for part in parts}
-    with pq.ParquetWriter(file, table.schema, compression=codecs) as writer:
+    is_compliant = not any(".list.item" in name for name in codecs)  # how the parts of a list are called
+    with pq.ParquetWriter(file, table.schema, compression=codecs, use_compliant_nested_type=is_compliant) as writer:
         first = 0
         for group in groups:
             writer.write_table(table.slice(first, group.num_rows), row_group_size=max(group.num_rows, 1))
             first += group.num_rows
 
 
+def _check_timestamps(path: Path, table: pa.Table) -> None:
+    """Raise a ``ValueError`` where :func:`_opened` has cut off nanoseconds."""
+    with pq.ParquetFile(path) as file:
+        names = [part.path for part in file.schema if part.physical_type == "INT96" and part.path in table.column_names]
+        exact = file.read(columns=names)
+    for name in names:
+        # Equal modulo 2^64, in which the nanoseconds of other centuries are counted.
+        nanoseconds, microseconds = (whole[name].cast(pa.int64()).fill_null(0).to_numpy() for whole in (exact, table))
+        if (nanoseconds != microseconds * 1000).any():
+            raise ValueError(f"{path} has timestamps finer than a microsecond as INT96 in {name}: write them as INT64")
+
+
 @contextlib.contextmanager
 def _opened(path: Path) -> Generator[Any]:
     try:
-        with pq.ParquetFile(path) as file:
+        # Old timestamps, INT96, are of any year, as Spark's 9999-12-31; their nanoseconds would wrap around in 2262.
+        with pq.ParquetFile(path, coerce_int96_timestamp_unit="us") as file:
             yield file
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())[:200]

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow as pa
-import pyarrow.csv
 import torch
 
 from labelnoise._types import Batch, Texts
 from labelnoise.datasets._dataset import Dataset
+from labelnoise.datasets._table_file import read_csv
+from labelnoise.datasets._table_parts import check_column
 
 
 class Labelled(NamedTuple):
@@ -22,27 +22,16 @@ class Labelled(NamedTuple):
 
 def read_text_csv(path: Path) -> Labelled:
     """The columns ``text`` and ``label`` of a CSV file in UTF-8; a ``ValueError`` if it is none, or empty."""
-    columns = pyarrow.csv.ConvertOptions(
-        include_columns=["text", "label"],
-        column_types={"text": pa.string(), "label": pa.string()},
-        strings_can_be_null=False,
-    )
-    try:
-        table = pyarrow.csv.read_csv(
-            path,
-            # One thread: only then do errors name the row.
-            read_options=pyarrow.csv.ReadOptions(use_threads=False),
-            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-            convert_options=columns,
-        )
-    except (pa.ArrowException, OSError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{path} is not a CSV file with the columns text and label: {reason}") from None
-    read = Labelled(path, table.column("text").to_pylist(), table.column("label").to_pylist())
+    columns = ("text", "label")
+    table = read_csv(path, texts=columns)
+    for column in columns:
+        check_column(path, column, table.column_names)
+    read = Labelled(path, *(table.column(column).to_pylist() for column in columns))
     if not read.labels:
         raise ValueError(f"{path} holds no texts")
-    if "" in read.labels:
-        raise ValueError(f"{path} has no label in its row {read.labels.index('') + 1} (without the header)")
+    missing = next((row for row, label in enumerate(read.labels) if not label.strip()), None)
+    if missing is not None:
+        raise ValueError(f"{path} has no label in row {missing}, counted from 0")
     return read
 
 

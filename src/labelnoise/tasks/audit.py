@@ -10,6 +10,7 @@ import numpy as np
 from labelnoise import _files
 from labelnoise.audit import Audit, audit_labels
 from labelnoise.audit.readings import Assume
+from labelnoise.datasets._own_arrays import read_array_file
 from labelnoise.runs import FitFolder
 from labelnoise.tasks._audit_folder import LABELS, SOURCE, SUMMARY, check_undecided, read_json, source_of
 from labelnoise.tasks._decisions import DECISIONS
@@ -76,8 +77,4 @@ def _check_free(out: Path, source: Mapping[str, Any]) -> None:
 def _load(path: Path) -> np.ndarray:
     if path.suffix.lower() != ".npy":  # by which a review knows what it is
         raise ValueError(f"{path} must be an .npy file")
-    try:
-        with path.open("rb") as file:
-            return np.lib.format.read_array(file, allow_pickle=False)  # unlike np.load no archive, no pickle
-    except (OSError, ValueError, EOFError, MemoryError) as error:
-        raise ValueError(f"{path} is no .npy file of numbers: {error}") from None
+    return read_array_file(path)

@@ -1,4 +1,5 @@
 import hashlib
+import sys
 
 import pytest
 
@@ -17,6 +18,14 @@ def test_a_name_in_a_file_is_found_with_the_hash_of_its_source(tmp_path, monkeyp
     assert load_plugin(f"{path}:answer").value == 43
 
 
+def test_a_file_may_hold_what_looks_for_its_module_and_hides_no_other(tmp_path):
+    known = sys.modules["hashlib"]
+    imports = "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+    (tmp_path / "hashlib.py").write_text(f"{imports}@dataclass\nclass Answer:\n    n: int = 42\n")
+    assert load_plugin(f"{tmp_path / 'hashlib.py'}:Answer").value().n == 42
+    assert sys.modules["hashlib"] is known
+
+
 def test_a_module_is_imported_by_its_name(tmp_path, monkeypatch):
     (tmp_path / "labelnoise_test_module.py").write_text("answer = 42\n")
     monkeypatch.syspath_prepend(tmp_path)
@@ -29,6 +38,8 @@ def test_a_module_is_imported_by_its_name(tmp_path, monkeypatch):
         ("answer = (", r"mine.py cannot be imported: SyntaxError"),
         ("1 / 0", "cannot be imported: ZeroDivisionError"),
         ("import labelnoise_that_is_not_there", "cannot be imported: ModuleNotFoundError"),
+        ("raise ValueError('two\\nlines')", "cannot be imported: ValueError: two lines"),
+        ("raise SystemExit('done')", "cannot be imported: SystemExit: done"),
         ("other = 1", "must define 'answer', which it does not"),
     ],
 )

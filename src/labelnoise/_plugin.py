@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,15 +40,17 @@ def load_plugin(name: str) -> Plugin:
     source, _, wanted = name.rpartition(":")
     try:
         if source.endswith(".py"):
-            spec = importlib.util.spec_from_file_location(Path(source).stem, Path(source).absolute())
+            spec = importlib.util.spec_from_file_location(str(Path(source).absolute()), source)
             assert spec is not None
             assert spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
+            # Where dataclasses look for it; under its path, which is the name of no other module.
+            module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
         else:
             module = importlib.import_module(source)
-    except Exception as error:  # it is the user's code
-        raise ValueError(f"{source} cannot be imported: {type(error).__name__}: {error}") from None
+    except (Exception, SystemExit) as error:  # it is the user's code
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{source} cannot be imported: {type(error).__name__}: {reason}") from None
     file = getattr(module, "__file__", None)
     if file is None or not file.endswith(".py"):
         raise ValueError(f"{source} must be a module with a source file, got one without")

@@ -20,10 +20,8 @@ def check_name(kind: str, name: str, known: Iterable[str]) -> None:
 
 
 def build(kind: str, registry: Mapping[str, Callable[..., T]], name: str, settings: Mapping[str, Any]) -> T:
-    """Call the factory registered under ``name``, after its settings have been checked by name."""
-    check_name(kind, name, registry)
-    for setting in settings:
-        check_name(f"setting of {name}", setting, inspect.signature(registry[name]).parameters)
+    """Call the factory registered under ``name``, after its settings have been checked."""
+    settings = resolve(kind, registry, name, settings)
     return registry[name](**settings)
 
 

@@ -72,6 +72,8 @@ def test_public_check(name, required):
     check_loss(losses.build(name, **required(name, 5), reduction="none"))
     function = getattr(losses, f"{name}_loss")
     check_loss(partial(function, **required(name, 3), reduction="none"), num_classes=3)
+    for num_classes in (2, 100):
+        check_loss(losses.build(name, **required(name, num_classes), reduction="none"), num_classes=num_classes)
 
 
 def test_function_and_module_have_one_signature(name):
@@ -270,6 +272,9 @@ HALVES = torch.full((3, K), 0.5)
         (LOGITS, LABELS, {"label_smoothing": 1.5}, r"label_smoothing must be within \[0, 1\], got 1.5"),
         (LOGITS, LABELS, {"label_smoothing": -0.1}, r"label_smoothing must be within \[0, 1\], got -0.1"),
         (LOGITS, LABELS, {"label_smoothing": float("nan")}, r"label_smoothing must be within \[0, 1\], got nan"),
+        (LOGITS, LABELS, {"label_smoothing": "0.1"}, r"label_smoothing must be within \[0, 1\], got '0.1'"),
+        (LOGITS, LABELS, {"ignore_index": 1.0}, "ignore_index must be an integer, got 1.0"),
+        (LOGITS, HALVES, {"ignore_index": None}, "ignore_index must be an integer, got None"),
         (LOGITS, HALVES, {"ignore_index": 0}, "ignore_index applies to class indices only, got 0 with soft labels"),
         (LOGITS, LABELS + 2, {}, r"labels must be within \[0, 4\) or ignore_index -100: .*4"),
         (LOGITS, LABELS - 1, {}, r"labels must be within \[0, 4\) or ignore_index -100: .*-1"),
@@ -295,6 +300,7 @@ def test_bad_input_is_refused(function, build, logits, labels, options, message)
         (lambda: losses.build("bootstrap"), r"unknown loss 'bootstrap' \(one of: cce, forward, gce, mae, "),
         (lambda: losses.build("gce", reducton="sum"), r"unknown setting of gce 'reducton'; did you mean 'reduction'\?"),
         (lambda: losses.build("cce", q=0.7), r"unknown setting of cce 'q' \(one of: ignore_index, label_smoothing, "),
+        (lambda: losses.build("forward"), "loss forward needs a setting 'transition'"),
     ],
 )
 def test_unknown_names_get_a_suggestion(build, message):

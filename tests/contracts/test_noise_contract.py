@@ -104,6 +104,8 @@ def in_place(record, labels):
             lambda record, labels: record._replace(transition=torch.full((10, 10), 0.1, dtype=torch.float64)),
             "not drawn",
         ),
+        (lambda record, labels: record.labels, "must return a NoiseRecord, got Tensor"),
+        (lambda record, labels: tuple(record), "must return a NoiseRecord, got tuple"),
         (with_global_draw, "global random state"),
         (in_place, "leave the labels"),
     ],

@@ -1,6 +1,5 @@
 from itertools import product
 
-import jaxtyping
 import mpmath
 import pytest
 import torch
@@ -216,14 +215,6 @@ def test_module_keeps_its_matrix():
     assert not list(module.parameters())
 
 
-@pytest.fixture
-def _without_shape_checks():
-    """The library as users have it: jaxtyping's hook would refuse a wrong dtype before the library can say why."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
-
-
 @pytest.mark.parametrize(
     ("transition", "message"),
     [
@@ -241,7 +232,7 @@ def _without_shape_checks():
         (torch.tensor([[0.7, 0.5], [0.3, 0.5]]), r"rows that sum to 1, got a row that sums to "),  # columns do
     ],
 )
-@pytest.mark.usefixtures("_without_shape_checks")
+@pytest.mark.usefixtures("without_shape_checks")
 def test_bad_matrix_is_refused(transition, message):
     with pytest.raises(ValueError, match=f"^transition must (be |have |){message}"):
         ForwardLoss(transition)
@@ -250,7 +241,7 @@ def test_bad_matrix_is_refused(transition, message):
 @pytest.mark.parametrize(
     "transition", [torch.eye(4), torch.eye(1), torch.ones(3), torch.ones(3, 1), torch.eye(3).long()]
 )
-@pytest.mark.usefixtures("_without_shape_checks")
+@pytest.mark.usefixtures("without_shape_checks")
 def test_matrix_that_does_not_fit_the_logits_is_refused(transition):
     for shape in [(3,), (2, 3), (2, 3, 4)]:
         labels = torch.zeros(shape[:1] * (len(shape) > 1) + shape[2:], dtype=torch.int64)

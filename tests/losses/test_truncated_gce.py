@@ -96,7 +96,10 @@ def test_defaults_are_the_papers():
     ("settings", "message"),
     [({"k": k}, rf"k must be within \(0, 1\), got {k}") for k in (0.0, 1.0, -1.0, 1.5, float("nan"))]
     + [({"q": q}, f"q must be a finite number >= 0, got {q}") for q in (-1.0, float("nan"), float("inf"))]
-    + [({name: torch.ones(1) / 2}, f"{name} must be a number here, got a tensor") for name in ("q", "k")],
+    + [
+        ({"q": torch.ones(1) / 2}, "q must be a number here, got a tensor"),
+        ({"k": torch.ones(1) / 2}, r"k must be within \(0, 1\), got tensor"),
+    ],
 )
 @pytest.mark.usefixtures("without_shape_checks")
 def test_bad_settings_are_refused(settings, message):

@@ -270,6 +270,7 @@ def prune(labels, p, *, seen=None, **settings):
         ([0, 0, 2, 2], [0.9, 0.1, 0.9, 0.1], 3, Decision(1, 0.5, {0: 0.5, 2: 1.0})),  # the last one's label is unknown
         ([0, -100, 2, 2], [0.9, 0.1, 0.9, 0.1], None, Decision(1, 0.5, {0: 1.0, 2: 0.5})),  # an ignored label
         ([0, 0], [0.1, 0.9], 0, Decision(1, 0.5, {})),
+        ([0, 0, 0], [0.1, 0.1, 0.9], None, Decision(1, 1 / 3, {0: 1 / 3})),
     ],
 )
 def test_decisions_hold_the_share_kept_of_each_class(labels, p, seen, decision):
@@ -412,6 +413,7 @@ def test_the_callers_loss_stays_as_it_is(loss):
         ({"k": 0.0}, r"k must be within \(0, 1\), got 0.0"),
         ({"k": 1.0}, r"k must be within \(0, 1\), got 1.0"),
         ({"k": math.nan}, r"k must be within \(0, 1\), got nan"),
+        ({"k": "0.5"}, r"k must be within \(0, 1\), got '0.5'"),
         ({"warmup": 0}, "warmup must be an integer of at least 1, got 0"),
         ({"period": 0}, "period must be an integer of at least 1, got 0"),
         ({"num_samples": 0}, "num_samples must be an integer of at least 1, got 0"),

@@ -1,5 +1,6 @@
 """A loss without memory is itself as an objective."""
 
+import jaxtyping
 import pytest
 import torch
 from torch import nn
@@ -25,6 +26,17 @@ def test_end_of_an_epoch_costs_no_prediction_and_changes_nothing():
     objective.end_epoch(1, lambda: pytest.fail("a pass over the training set for nothing"))
     assert list(objective.state_dict()) == ["loss.weight"]
     assert torch.equal(objective.loss.weight, WEIGHT)
+
+
+@pytest.mark.parametrize("loss", [GCELoss(reduction="none"), nn.CrossEntropyLoss(reduction="none")])
+def test_a_loss_of_one_value_a_sample_is_refused(loss):
+    with pytest.raises(ValueError, match=r"one number a batch, its reduction mean or sum, got \(2,\)"):
+        Stateless(loss)(LOGITS, LABELS, torch.arange(2))
+
+
+def test_an_index_that_is_no_tensor_is_refused():
+    with pytest.raises((ValueError, jaxtyping.TypeCheckError), match="index"):
+        Stateless(GCELoss())(LOGITS, LABELS, [0, 1])
 
 
 @pytest.mark.parametrize("index", [torch.tensor(0), torch.tensor([0]), torch.tensor([[0], [1]])])

@@ -257,7 +257,7 @@ def test_the_precision_is_shown_and_can_be_said(tmp_path):
         ({"image_size": 0}, "image_size must be within"),
         ({"image_size": 100_000}, "image_size must be within"),
         ({"max_false_flags": 1.0}, r"max_false_flags must be a fraction within \[0, 1\)"),
-        ({"loss": "forward"}, "needs settings that only you know"),
+        ({"loss": "forward"}, "loss forward needs a setting 'transition'; give a FILE.py:Loss that makes it"),
         ({"device": "tpu"}, "device must be"),
         ({"precision": "16-true"}, "unknown precision '16-true'"),
         ({"label": "unit"}, "at least two classes"),
@@ -433,6 +433,7 @@ def test_the_users_own_loss_and_network_are_used_and_their_source_is_part_of_the
     [
         ("loss", "NoLoss", "does not keep the contract of a loss: loss must give one value a label"),
         ("loss", "BrokenLoss", "does not keep the contract of a loss: boom"),
+        ("loss", "NoMeanLoss", r"loss must give one number a batch, its reduction mean or sum, got \(1,\)"),
         ("loss", "NaNLoss", "no candidate could be trained: .*NaNLoss failed: the loss became nan"),
         ("loss", "nothing", "must define 'nothing'"),
         ("model", "narrow", "cannot be used: TypeError: logits must be of shape"),
@@ -443,6 +444,11 @@ def test_own_code_that_does_not_work_is_refused_in_one_line(tmp_path, option, na
     data, mine = features(tmp_path), own_code(tmp_path)
     with pytest.raises(ValueError, match=message):
         fit(data, tmp_path / "fit", **{option: f"{mine}:{name}"})
+
+
+def test_a_loss_that_is_made_for_the_two_classes_there_are_is_taken(tmp_path):
+    data, mine = features(tmp_path), own_code(tmp_path)
+    assert fit(data, tmp_path / "fit", loss=f"{mine}:OfTwoClasses", epochs=1).metrics["loss"].endswith("OfTwoClasses")
 
 
 def test_messy_tables_are_handled(tmp_path):

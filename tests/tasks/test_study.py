@@ -218,7 +218,7 @@ def test_the_command_names_a_device_that_is_not_the_processor(out, tmp_path):
         ({}, "loss=gcee", "the selection leaves no run of the study"),
         ({"datasets.0.name": "fashion-mnist"}, "", "LABELNOISE_DATA|--data-dir"),
         ({"epochs": 3}, "", "warmup must lie below epochs 3, got 60"),
-        ({"losses.0.reduction": "none"}, "", "must be one number a batch"),
+        ({"losses.0.reduction": "none"}, "", "must give one number a batch"),
         ({"nesterov": True, "momentum": 0.0}, "", "Nesterov momentum requires a momentum"),
         ({"schedule": {"name": "one_cycle", "warmup_fraction": 3.0}}, "", "pct_start"),
         ({"schedule": {"name": "multi_step", "milestones": [90]}}, "", "milestones must lie below epochs 80"),

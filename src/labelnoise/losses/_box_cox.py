@@ -53,3 +53,9 @@ def check_q(q: float | Tensor) -> None:
             raise ValueError(f"q must be a floating point tensor that needs no gradient, got {got}")
     elif not isinstance(q, Real) or not 0 <= q < math.inf:
         raise ValueError(f"q must be a finite number >= 0, got {q!r}")
+
+
+def check_k(k: float) -> None:
+    """Refuse what is no probability to truncate at."""
+    if not isinstance(k, Real) or not 0 < k < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(f"k must be within (0, 1), got {k!r}")

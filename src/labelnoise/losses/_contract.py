@@ -6,6 +6,7 @@ A loss hands in ``transform``, which maps cross entropies -log p and q elementwi
 
 import inspect
 from collections.abc import Callable
+from numbers import Integral, Real
 from typing import TypedDict
 
 import torch
@@ -27,8 +28,10 @@ def check_options(
     """Refuse what torch would refuse, and a weight that would broadcast silently."""
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing must be within [0, 1], got {label_smoothing}")
+    if not isinstance(ignore_index, Integral):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(f"ignore_index must be an integer, got {ignore_index!r}")
+    if not isinstance(label_smoothing, Real) or not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must be within [0, 1], got {label_smoothing!r}")
     if weight is None:
         return
     check_tensors(weight=weight)
@@ -107,6 +110,7 @@ def check_tensors(**given: Tensor) -> None:
 
 def check_per_sample(name: str, value: Tensor, shape: tuple[int, ...]) -> None:
     """Refuse what is not one number a label, before it would broadcast silently."""
+    check_tensors(**{name: value})
     if not value.is_floating_point() or value.shape != shape:
         raise ValueError(f"{name} must be floating point of shape {tuple(shape)}, got {_describe(value)}")
 

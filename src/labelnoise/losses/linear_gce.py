@@ -42,7 +42,8 @@ def linear_gce_loss(
 
     Args:
         hidden: what the last layer takes, shape (d), (n, d), or (batch, length, d) and so on. Under autocast the
-            product is in autocast's dtype, float16 is computed in float32, and sums are float32 or wider.
+            product is in autocast's dtype; from 2^22 logits on float16 is computed in float32, and sums are float32 or
+            wider.
         linear_weight, linear_bias: of the last layer, as ``nn.Linear`` holds them.
         labels: int64 class indices of the shape of ``hidden`` without d.
         q: 0 is cross entropy, 1 is 1 - p_y; a number, or a tensor of one q or of one a label. Default 0.7: section 4 of
@@ -171,8 +172,10 @@ def _check_shapes(hidden: Tensor, linear_weight: Tensor, linear_bias: Tensor | N
         got = _describe(linear_weight)
         raise ValueError(f"linear_weight must be of shape (k, {hidden.shape[-1]}), as hidden's last size, got {got}")
     k = len(linear_weight)
-    if linear_bias is not None and linear_bias.shape != (k,):
-        raise ValueError(f"linear_bias must be of shape ({k},), got {_describe(linear_bias)}")
+    if linear_bias is not None:
+        check_tensors(linear_bias=linear_bias)
+        if linear_bias.shape != (k,):
+            raise ValueError(f"linear_bias must be of shape ({k},), got {_describe(linear_bias)}")
     if labels.dtype != torch.int64 or labels.shape != hidden.shape[:-1]:
         wanted = tuple(hidden.shape[:-1])
         raise ValueError(f"labels must be int64 class indices of shape {wanted}, got {_describe(labels)}")

@@ -18,7 +18,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from labelnoise.losses._box_cox import check_q, lq
+from labelnoise.losses._box_cox import lq
+from labelnoise.losses.truncated_gce import check_truncation
 
 PerSampleLoss = Callable[[Float[Tensor, "n k"], Int64[Tensor, "n"]], Float[Tensor, "n"]]
 
@@ -225,8 +226,6 @@ def _is_rounding(gap: float, values: Float[Tensor, "*n k"], logits: Float[Tensor
 
 
 def _check(*, q: float = 1.0, k: float = 0.5, num_classes: int) -> None:
-    check_q(q)
-    if not 0 < k < 1:
-        raise ValueError(f"k must be within (0, 1), got {k}")
+    check_truncation(q, k)
     if not isinstance(num_classes, Integral) or num_classes < 2:
         raise ValueError(f"num_classes must be a whole number >= 2, got {num_classes}")

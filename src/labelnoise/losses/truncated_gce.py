@@ -7,7 +7,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from labelnoise._types import Reduction
-from labelnoise.losses._box_cox import box_cox, check_q, lq
+from labelnoise.losses._box_cox import box_cox, check_k, check_q, lq
 from labelnoise.losses._contract import Loss, transformed_cross_entropy
 
 
@@ -52,7 +52,7 @@ def truncated_gce_loss(
 
     Source: Zhang and Sabuncu 2018 (arXiv 1805.07836), section 3.3.
     """
-    _check(q, k)
+    check_truncation(q, k)
     ceiling, constant = -math.log(k), lq(k, q)
     return transformed_cross_entropy(
         # Not `<` with the sides swapped: a NaN has to stay one.
@@ -81,17 +81,16 @@ class TruncatedGCELoss(Loss):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(weight=weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing)
-        _check(q, k)
+        check_truncation(q, k)
         self.q, self.k = q, k
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         return truncated_gce_loss(logits, labels, self.q, self.k, **self.options())
 
 
-def _check(q: float, k: float) -> None:
-    for name, value in (("q", q), ("k", k)):
-        if isinstance(value, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance] (that of gce_loss may be one)
-            raise ValueError(f"{name} must be a number here, got a tensor of shape {tuple(value.shape)}")
+def check_truncation(q: float, k: float) -> None:
+    """Refuse what is no exponent, and no probability to truncate at."""
+    if isinstance(q, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance] (that of gce_loss may be one)
+        raise ValueError(f"q must be a number here, got a tensor of shape {tuple(q.shape)}")
     check_q(q)
-    if not 0 < k < 1:
-        raise ValueError(f"k must be within (0, 1), got {k}")
+    check_k(k)

@@ -18,6 +18,8 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from labelnoise.losses import GCELoss
+from labelnoise.losses._box_cox import check_k
+from labelnoise.losses._contract import check_tensors
 from labelnoise.objectives._objective import Objective, Predict
 
 _LISTED = 10  # names in one warning
@@ -153,6 +155,7 @@ class PrunedLoss(Objective):
         self.register_buffer("seen", torch.full((num_samples,), math.nan))
 
     def forward(self, logits: Tensor, labels: Tensor, index: Tensor) -> Tensor:
+        check_tensors(logits=logits, labels=labels, index=index)
         if logits.ndim != 2 or labels.shape != logits.shape[:1] or index.shape != labels.shape:
             shapes = f"{tuple(logits.shape)}, {tuple(labels.shape)}, {tuple(index.shape)}"
             raise ValueError(f"logits, labels and index must have shapes (n, k), (n), (n), got {shapes}")
@@ -228,6 +231,9 @@ class PrunedLoss(Objective):
                 stacklevel=3,
             )
 
+    def extra_repr(self) -> str:
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in ("k", "warmup", "period", *_CHOICES))
+
     def get_extra_state(self) -> list[dict[str, Any]]:
         return [decision._asdict() for decision in self.decisions]
 
@@ -267,7 +273,7 @@ def pruned_gce(
 
 def _describe(epoch: int, kept: Tensor, labels: Tensor) -> Decision:
     members = (labels + 1).bincount()
-    shares = (labels[kept] + 1).bincount(minlength=len(members)) / members  # 0 / 0 where a class has no sample
+    shares = (labels[kept] + 1).bincount(minlength=len(members)) / members.double()  # 0 / 0 where a class has no sample
     per_class = {label: share for label, share in enumerate(shares.tolist()[1:]) if not math.isnan(share)}
     return Decision(epoch, kept.sum().item() / len(kept), per_class)
 
@@ -281,8 +287,7 @@ def _largest_of_all_processes(values: Tensor) -> Tensor:
 
 
 def _check_settings(num_samples: int, k: float, warmup: int, period: int, **choices: str) -> None:
-    if not 0 < k < 1:
-        raise ValueError(f"k must be within (0, 1), got {k}")
+    check_k(k)
     for name, value in dict(num_samples=num_samples, warmup=warmup, period=period).items():
         if not isinstance(value, Integral) or value < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError(f"{name} must be an integer of at least 1, got {value}")

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from labelnoise.losses._contract import check_tensors
 from labelnoise.objectives._objective import Objective
 
 
@@ -13,6 +14,10 @@ class Stateless(Objective):
         self.loss = loss
 
     def forward(self, logits: Tensor, labels: Tensor, index: Tensor) -> Tensor:
+        check_tensors(labels=labels, index=index)
         if index.shape != labels.shape:
             raise ValueError(f"index must have the labels' shape {tuple(labels.shape)}, got {tuple(index.shape)}")
-        return self.loss(logits, labels)
+        value = self.loss(logits, labels)
+        if value.ndim:
+            raise ValueError(f"loss must give one number a batch, its reduction mean or sum, got {tuple(value.shape)}")
+        return value

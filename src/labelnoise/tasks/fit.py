@@ -323,15 +323,17 @@ def _check_loss(loss: str, prepared: Prepared) -> None:
         return
     if is_plugin(loss):
         try:
-            check_loss(load_plugin(loss).value(reduction="none"), num_classes=max(len(prepared.class_names), 3))
+            check_loss(load_plugin(loss).value(reduction="none"), num_classes=len(prepared.class_names))
+            objective = build_objective(Part(name=loss), epochs=2, num_samples=1, class_names=prepared.class_names)
+            objective(torch.zeros(1, len(prepared.class_names)), torch.tensor([0]), torch.tensor([0]))
         except Exception as error:  # it is the user's code
             raise ValueError(f"loss {loss} does not keep the contract of a loss: {error}") from None
         return
     _registry.check_name("loss", loss, ["auto", *objectives.names()])
     try:
         build_objective(Part(name=loss), epochs=2, num_samples=1, class_names=prepared.class_names)
-    except TypeError:
-        raise ValueError(f"loss {loss} needs settings that only you know; give a FILE.py:Loss that makes it") from None
+    except ValueError as error:  # the forward correction's, which wants a matrix
+        raise ValueError(f"{error}; give a FILE.py:Loss that makes it") from None
 
 
 def _keep_decisions(prepared: Prepared, folder: FitFolder) -> None:

@@ -1,6 +1,7 @@
 """The contract of a loss."""
 
 import inspect
+import math
 from collections.abc import Callable
 
 import torch
@@ -42,10 +43,17 @@ def check_loss(loss: PerLabelLoss, *, num_classes: int = 5, seed: int = 0) -> No
         return logits.movedim(-1, min(1, len(shape))), torch.randint(num_classes, shape, generator=generator)
 
     _check_shapes(loss, batch(n), batch(n, *dense), batch(0))
-    _check_precision(loss, *batch(64))
+    _check_precision(loss, *_from_doubted_to_believed(*batch(64)))
     _check_range(loss, *batch(64, scale=1e4))
     _check_ignored(loss, *batch(n, *dense))
     _check_refusals(loss, num_classes, n, dense)
+
+
+def _from_doubted_to_believed(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The same with p_y from 1/k to nearly 1, for a loss that lets go of labels which hardly are believed."""
+    n, num_classes = logits.shape
+    lift = torch.linspace(0, 6 + math.log(num_classes), n)
+    return logits + lift[:, None] * F.one_hot(labels, num_classes), labels
 
 
 def _check_shapes(
@@ -66,7 +74,7 @@ def _check_precision(loss: PerLabelLoss, logits: Tensor, labels: Tensor) -> None
     again = _evaluate(loss, logits, labels)
     assert torch.equal(values, again[0]), "loss differs from call to call"
     assert torch.equal(gradient, again[1]), "gradient differs from call to call"
-    assert gradient.any(), f"loss has a gradient of zero for all of {len(labels)} random labels"
+    assert gradient.any(), f"loss has a gradient of zero for all of {len(labels)} labels, believed or not"
     _evaluate(loss, logits.double(), labels)
     for dtype in (torch.float16, torch.bfloat16):
         rounded = logits.to(dtype)

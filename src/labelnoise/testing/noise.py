@@ -38,6 +38,7 @@ def check_noise(noise: Callable[..., NoiseRecord], *, num_classes: int) -> None:
         record = noise(given, generator=_generator(1))
         assert _global_random_state() == before, "noise must draw from its generator, a global random state was touched"
         assert torch.equal(given, labels[:count]), "noise must leave the labels it is given as they are"
+        assert isinstance(record, NoiseRecord), f"noise must return a NoiseRecord, got {type(record).__name__}"
         _check_record(record, given, num_classes)
         again = noise(given, generator=_generator(1))
         assert torch.equal(record.labels, again.labels), "the same seed must give the same noisy labels"
@@ -47,7 +48,6 @@ def check_noise(noise: Callable[..., NoiseRecord], *, num_classes: int) -> None:
 
 def _check_record(record: NoiseRecord, labels: torch.Tensor, num_classes: int) -> None:
     noisy, flipped, rate, transition = record
-    assert isinstance(record, NoiseRecord), f"noise must return a NoiseRecord, got {type(record).__name__}"
     assert noisy.dtype == torch.int64, f"labels must stay int64, got {noisy.dtype}"
     assert noisy.shape == labels.shape, f"labels must keep their shape {tuple(labels.shape)}, got {tuple(noisy.shape)}"
     assert noisy.device == labels.device, f"labels must stay on {labels.device}, got {noisy.device}"

@@ -12,6 +12,7 @@ from problem import EPOCHS, blobs, run, same
 from torch import nn
 
 from labelnoise import objectives
+from labelnoise.losses import GCELoss
 from labelnoise.training import (
     NonFiniteLossError,
     evaluate,
@@ -241,6 +242,26 @@ def test_a_checkpoint_of_another_run_is_refused(change, tmp_path):
         run(checkpoint=checkpoint, stop_at=2)
     with pytest.raises(ValueError, match="is of another run"):
         run(**change, checkpoint=checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("build", "changed"),
+    [
+        (lambda k: objectives.pruned_gce(30, k=k / 100, warmup=1), 0.6),
+        (lambda weight: objectives.Stateless(GCELoss(weight=torch.tensor([1.0, weight]))), 2.0),
+        (lambda q: objectives.Stateless(GCELoss(torch.tensor(q))), 0.2),
+    ],
+    ids=["threshold", "class weight", "tensor of q"],
+)
+def test_a_checkpoint_of_another_objective_is_refused(build, changed, tmp_path, monkeypatch):
+    checkpoint = tmp_path / "checkpoint.pt"
+    monkeypatch.setattr(objectives, "build", lambda *_, **__: build(0.5))
+    with pytest.raises(KeyboardInterrupt):
+        run(checkpoint=checkpoint, stop_at=2)
+    run(checkpoint=checkpoint)
+    monkeypatch.setattr(objectives, "build", lambda *_, **__: build(changed))
+    with pytest.raises(ValueError, match="is of another run"):
+        run(checkpoint=checkpoint)
 
 
 def test_a_checkpoint_of_more_epochs_is_refused(tmp_path):

@@ -1,6 +1,7 @@
 """What a run is refused for, before it begins and on the way, and what tells its checkpoint from another run's."""
 
 import contextlib
+import hashlib
 import math
 from collections.abc import Generator
 from typing import Any
@@ -26,8 +27,14 @@ def identity_of(train: Batch, batch_size: int, objective: Objective, schedule: L
         "samples": len(train.labels),
         "batch_size": batch_size,
         "objective": repr(objective),
+        # Class weights, a transition matrix and the like, which no repr shows.
+        "buffers": [_checksum(buffer) for buffer in objective.buffers()],
         "schedule": schedule.state_dict(),  # before its first step: learning rate, milestones, length
     }
+
+
+def _checksum(tensor: Tensor) -> str:
+    return hashlib.sha256(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data).hexdigest()
 
 
 def check_run(model: nn.Module, objective: Objective, splits: dict[str, Batch | None], *, epochs: int) -> None:

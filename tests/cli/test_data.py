@@ -114,3 +114,9 @@ finally:
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "fetch" in done.stdout
+
+
+def test_a_folder_may_be_called_as_it_likes(command, tmp_path):
+    code, output, _ = command("list", "--data-dir", tmp_path / "[/x]")
+    assert code == 0
+    assert "[/x]" in output

@@ -4,6 +4,8 @@ import sys
 
 import pytest
 
+import labelnoise.tasks
+
 
 @pytest.fixture
 def command(invoke):
@@ -30,6 +32,15 @@ def test_two_lines_say_what_was_done_and_where_it_lies(command, data, tmp_path):
         f"Noisy copy: {out}, true labels: {out}.truth.csv",
     ]
     assert out.with_name("noisy.csv.truth.csv").read_text().splitlines()[:3] == ["index,true_label", "0,cat", "1,dog"]
+
+
+def test_an_interrupt_promises_nothing(command, data, tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(labelnoise.tasks, "add_noise", interrupted)
+    code, _, errors = command(data, "--label", "label", "--rate", ".4", "--out", tmp_path / "noisy.csv")
+    assert (code, errors.splitlines()[-1]) == (130, "labelnoise: interrupted")
 
 
 @pytest.mark.parametrize(

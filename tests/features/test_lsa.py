@@ -27,6 +27,8 @@ def test_unseen_words_make_a_row_of_zeros():
     assert not lsa.transform(["something else"]).any()
 
 
-def test_more_components_than_terms_are_refused():
-    with pytest.raises(ValueError, match="components must be at most the 8 terms, got 9"):
-        features.build("lsa", components=9, min_count=1).fit(TEXTS)
+@pytest.mark.parametrize(("components", "texts", "most"), [(9, 60, 8), (5, 4, 4), (1, 60, 8)])
+def test_components_that_cannot_be_had_are_refused(components, texts, most):
+    message = f"components must be from 2 to {most}, of {texts} texts with 8 terms, got {components}"
+    with pytest.raises(ValueError, match=message):
+        features.build("lsa", components=components, min_count=1).fit(TEXTS[:texts])

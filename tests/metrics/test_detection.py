@@ -34,6 +34,13 @@ def test_shapes_that_would_be_broadcast_are_refused(shapes):
         detection_scores(suspicion, flagged.bool(), wrong.bool())
 
 
+@pytest.mark.parametrize("name", ["is_issue", "wrong"])
+def test_what_is_no_truth_value_is_refused(name):
+    given = {"is_issue": torch.zeros(2).bool(), "wrong": torch.zeros(2).bool(), name: torch.tensor([0, 2])}
+    with pytest.raises((ValueError, jaxtyping.TypeCheckError), match=f"{name} must be truth values|{name}"):
+        detection_scores(torch.zeros(2), **given)
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("all_wrong", [False, True])
 def test_a_suspicion_that_is_no_number_is_refused_whatever_the_truth(all_wrong, value):

@@ -114,6 +114,10 @@ def test_integer_images_and_more_samples_than_fit_at_once(monkeypatch):
     [
         ({"features": torch.ones(2)}, r"features must be a tensor of shape \(n, ...\) with n = 2 rows, got \(2,\)"),
         ({"features": torch.tensor([[1.0], [math.nan]])}, "features must be finite, got NaN or infinity"),
+        (
+            {"features": torch.full((2, 9), 1e308, dtype=torch.float64)},
+            r"features must be small enough to be projected, got up to 1e\+308",
+        ),
         ({"spread": -0.1}, r"spread must be within \(0, 1\], got -0.1"),
         ({"spread": math.nan}, r"spread must be within \(0, 1\], got nan"),
     ],

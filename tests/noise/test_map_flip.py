@@ -32,7 +32,7 @@ def test_an_empty_map_changes_nothing():
     assert torch.equal(map_flip(labels, mapping={}, rate=1.0, num_classes=3, generator=seeded(0)).labels, labels)
 
 
-@pytest.mark.parametrize("mapping", [{0: 3}, {3: 0}, {-1: 0}, {1: 1}])
+@pytest.mark.parametrize("mapping", [{0: 3}, {3: 0}, {-1: 0}, {1: 1}, {False: True}, {0: True}])
 def test_bad_mapping(mapping):
     with pytest.raises(ValueError, match=r"^mapping must lead from one class in \[0, 3\) to another, got \("):
         map_flip(torch.tensor([0]), mapping=mapping, rate=0.4, num_classes=3, generator=seeded(0))

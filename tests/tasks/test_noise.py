@@ -98,7 +98,7 @@ def test_kinds_that_need_more_than_labels(data, tmp_path, kind, message):
 @pytest.mark.parametrize(
     ("out", "rate", "message"),
     [
-        ("data.csv", 0.4, "out must be another file than the data"),
+        ("data.csv", 0.4, "out must not exist yet"),
         ("noisy.parquet", 0.4, "out must end in .csv, as the data"),
         ("no/such/noisy.csv", 0.4, "out must lie in a folder that exists"),
         ("noisy.csv", 1.5, r"rate must be a fraction within \[0, 1\], got 1.5"),

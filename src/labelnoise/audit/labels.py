@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -83,8 +84,8 @@ def audit_labels(
         raise ValueError(f"class_names must be {k} different ones, as pred_probs has columns, got {names}")
     if assume not in ASSUMPTIONS:
         raise ValueError(f"assume must be one of {', '.join(ASSUMPTIONS)}, got {assume!r}")
-    if max_false_flags is not None and not 0 <= max_false_flags < 1:
-        raise ValueError(f"max_false_flags must be a fraction within [0, 1), got {max_false_flags}")
+    if max_false_flags is not None and not (isinstance(max_false_flags, Real) and 0 <= max_false_flags < 1):
+        raise ValueError(f"max_false_flags must be a fraction within [0, 1), got {max_false_flags!r}")
 
     some = _sample(n, k, seed)
     part, label = _piece(probabilities, given, some)

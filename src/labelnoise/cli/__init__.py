@@ -1,6 +1,7 @@
 """The command line: one short file a command, each importing its task only when it is called."""
 
 import sqlite3
+import sys
 from typing import Annotated
 
 import typer
@@ -16,6 +17,7 @@ from labelnoise.cli.review import review
 from labelnoise.cli.study import study
 
 _INTERRUPTED = 130  # how typer ends on Ctrl-C
+_RESUMABLE = ("demo", "fit", "study")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command()(audit)
@@ -45,7 +47,7 @@ def labelnoise(
 
 
 def main() -> None:
-    """Run the command line; what the user got wrong is one line and exit code 2, an interrupt says how to go on."""
+    """Run the command line; what the user got wrong is one line and exit code 2; an interrupt says if it goes on."""
     try:
         app()
     except ValueError as error:
@@ -59,5 +61,7 @@ def main() -> None:
         raise SystemExit(2) from None
     except SystemExit as end:
         if end.code == _INTERRUPTED:
-            typer.echo("labelnoise: interrupted; the same command goes on from the last finished epoch", err=True)
+            goes_on = sys.argv[1] in _RESUMABLE
+            advice = "; the same command goes on from the last finished epoch" * goes_on
+            typer.echo(f"labelnoise: interrupted{advice}", err=True)
         raise

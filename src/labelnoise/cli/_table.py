@@ -21,7 +21,7 @@ def print_summaries(summaries: Sequence[Summary]) -> None:
         values = (value.percent() for value in (row.best, row.last, row.recall, row.precision))
         ends = following is None or (following.problem, following.rate) != (row.problem, row.rate)
         table.add_row(f"{row.problem} {row.rate:.0%}", row.loss, *values, end_section=ends)
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def print_candidates(metrics: dict[str, Any]) -> None:
@@ -37,4 +37,4 @@ def print_candidates(metrics: dict[str, Any]) -> None:
         chosen_by = f"{100 * row['validation_accuracy']:.1f} ± {100 * row['standard_error']:.1f}"
         tests = (f"{100 * row[f'test_accuracy_{epoch}']:.1f}" for epoch in (("best", "last") if tested else ()))
         table.add_row(mark, row["name"], str(row["best_epoch"]), chosen_by, *tests)
-    Console().print(table)
+    Console(markup=False).print(table)

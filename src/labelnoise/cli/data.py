@@ -28,7 +28,7 @@ def list_(data_dir: DataDir = None) -> None:
     for status in list_data(data_dir):
         files = "missing" if status.files is None else "found" if status.files else "-"
         table.add_row(status.name, status.what, files)
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 @data.command()

@@ -19,7 +19,7 @@ class Lsa:
     A hundred times narrower than TF-IDF, so a small network trains in seconds; rows are dense.
 
     Args:
-        components: singular vectors kept; no more than there are terms.
+        components: singular vectors kept, at least 2; no more than there are terms, or texts.
         ngrams, min_count, max_terms: see :class:`~labelnoise.features.Tfidf`.
 
     Example:
@@ -28,7 +28,7 @@ class Lsa:
         torch.Size([1, 2])
 
     Raises:
-        ValueError: fewer terms than components.
+        ValueError: fewer terms or texts than components.
     """
 
     def __init__(self, *, components: int = 384, ngrams: int = 1, min_count: int = 2, max_terms: int = 50_000) -> None:
@@ -38,8 +38,9 @@ class Lsa:
     def fit(self, texts: Sequence[str]) -> "Lsa":
         """Learn terms and directions, from training texts only."""
         matrix: Any = self._tfidf.fit(texts).matrix(texts)
-        if matrix.shape[1] < self._components:
-            raise ValueError(f"components must be at most the {matrix.shape[1]} terms, got {self._components}")
+        if not 2 <= self._components <= min(matrix.shape):
+            allowed = f"from 2 to {min(matrix.shape)}, of {matrix.shape[0]} texts with {matrix.shape[1]} terms"
+            raise ValueError(f"components must be {allowed}, got {self._components}")
         svd = TruncatedSVD(self._components, random_state=0).fit(matrix)
         self._directions = np.asarray(svd.components_, dtype=np.float32).T
         self._scale = float(1 / self._project(matrix).std())

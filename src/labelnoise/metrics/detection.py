@@ -41,6 +41,9 @@ def detection_scores(
     if suspicion.ndim != 1 or not suspicion.shape == is_issue.shape == wrong.shape:
         shapes = f"{tuple(suspicion.shape)}, {tuple(is_issue.shape)}, {tuple(wrong.shape)}"
         raise ValueError(f"suspicion, is_issue and wrong must all have shape (n,), got {shapes}")
+    for name, given in (("is_issue", is_issue), ("wrong", wrong)):
+        if given.dtype != torch.bool:
+            raise ValueError(f"{name} must be truth values, got {given.dtype}")
     if not suspicion.isfinite().all():
         raise ValueError("suspicion must be finite")
     suspicion = suspicion.double()  # NumPy has no bfloat16

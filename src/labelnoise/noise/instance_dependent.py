@@ -76,7 +76,10 @@ def instance_dependent(
         transition[label] = 0
         for rows in members.split(ROWS_AT_ONCE):
             flat = features[rows.to(features.device)].flatten(1).to(labels.device, torch.float64)
-            probabilities = _probabilities(flat @ weights, label, flip_rates[rows])
+            scores = flat @ weights
+            if not scores.isfinite().all():
+                raise ValueError(f"features must be small enough to be projected, got up to {flat.abs().max():.2g}")
+            probabilities = _probabilities(scores, label, flip_rates[rows])
             noisy[rows] = columns(probabilities, torch.arange(len(rows), device=labels.device), draws[rows])
             transition[label] += probabilities.sum(0) / len(members)
     return record(labels, noisy, transition)

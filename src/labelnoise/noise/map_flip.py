@@ -72,8 +72,6 @@ def _check_mapping(mapping: object, num_classes: int) -> None:
     if not isinstance(mapping, Mapping):
         raise ValueError(f"mapping must be a mapping from class to class, got {type(mapping).__name__}")
     for pair in mapping.items():
-        if (
-            not all(isinstance(label, Integral) and 0 <= int(label) < num_classes for label in pair)
-            or pair[0] == pair[1]
-        ):
+        are_classes = all(type(label) is not bool and isinstance(label, Integral) for label in pair)
+        if not are_classes or not all(0 <= int(label) < num_classes for label in pair) or pair[0] == pair[1]:
             raise ValueError(f"mapping must lead from one class in [0, {num_classes}) to another, got {pair!r}")

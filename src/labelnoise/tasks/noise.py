@@ -101,8 +101,6 @@ def _check_kind(kind: str) -> None:
 
 
 def _check_out(data: Path, out: Path) -> None:
-    if out.resolve() == data.resolve():
-        raise ValueError(f"out must be another file than the data, got {out}")
     if data.is_dir():
         raise ValueError(f"data must be a table, got the folder {data}")
     if out.suffix.lower() != data.suffix.lower():

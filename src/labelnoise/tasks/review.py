@@ -152,7 +152,7 @@ def _check_unchanged(source: Source, audit: AuditFolder) -> None:
 
 def _check_out(out: Path, provenance: Path, data: Path, suffix: str) -> None:
     """Raise a ``ValueError`` unless ``out`` is free, or what an earlier review wrote, as its provenance shows."""
-    if out.resolve() == data.resolve():
+    if out.exists() and out.samefile(data):
         raise ValueError(f"out must not be the data themselves, got {out}")
     if suffix and out.suffix.lower() != suffix.lower():
         raise ValueError(f"out must end in {suffix}, as the data, got {out}")

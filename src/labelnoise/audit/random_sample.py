@@ -58,7 +58,7 @@ def draw_sample(p_wrong: Any, size: int, *, seed: int = 0) -> Sample:
         raise ValueError(f"p_wrong must be of shape (n,), finite numbers, got {ranked.dtype} of shape {ranked.shape}")
     n = len(ranked)
     if not isinstance(size, Integral) or not 2 <= size <= n:
-        raise ValueError(f"size must be an integer within [2, {n}], the number of rows, got {size!r}")
+        raise ValueError(f"size must be within [2, {n}], the number of rows, got {size!r}")
     order = np.argsort(ranked, kind="stable")
     parts = min(_STRATA, max(1, size // _ROWS_A_STRATUM))
     ends = np.arange(parts + 1) * n // parts

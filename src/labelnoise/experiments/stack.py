@@ -65,13 +65,13 @@ def execute_stack(configs: Sequence[RunConfig], root: Path, *, device: str = "cp
     )
     share = (time.perf_counter() - start) / len(folders)
     errors: dict[str, NonFiniteLossError] = {}
-    for i, (folder, problem, member, result) in enumerate(zip(folders, problems, members, results, strict=True)):
+    for folder, problem, member, result, earlier in zip(folders, problems, members, results, before, strict=True):
         if isinstance(result, NonFiniteLossError):
             errors[folder.config.run_id] = result
         else:
             with torch.no_grad():
                 predicted = functional_call(member.model, result.best_state, (problem.training.inputs,)).argmax(1)
-            finish(folder, problem, member.objective, result, predicted, seconds=before[i] + share)
+            finish(folder, problem, member.objective, result, predicted, seconds=earlier + share)
     return errors
 
 

@@ -231,6 +231,7 @@ def test_features_of_what_is_no_text_are_refused(recipe, tmp_path):
         ({"precision": "bf16-mixed"}, False),
         ({"compiled": True}, False),
         ({"losses": [{"name": "forward", "transition": "true"}]}, False),
+        ({"losses": [{"name": "gce", "ignore_index": 3}]}, False),  # its mean is over fewer
     ],
 )
 def test_which_runs_are_stacked_is_a_rule_on_their_settings(changes, stacked):

@@ -34,7 +34,10 @@ def is_stacked(config: RunConfig, data: Dataset) -> bool:
         return False
     if config.augment is not None or config.precision != "32-true" or config.compiled:
         return False
-    if config.loss.name == "forward" or config.loss.settings.get("reduction", "mean") != "mean":
+    settings = config.loss.settings
+    if config.loss.name == "forward" or settings.get("reduction", "mean") != "mean":
+        return False
+    if settings.get("ignore_index", -1) >= 0:
         return False
     widths = [math.prod(inputs.shape[1:]), *config.model.settings["hidden"], len(data.class_names)]
     products = config.batch_size * sum(ins * outs for ins, outs in pairwise(widths))

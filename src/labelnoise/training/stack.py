@@ -21,6 +21,7 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import LRScheduler
 
 from labelnoise._types import Batch
+from labelnoise.losses import Loss
 from labelnoise.models import MLP, StackedMLP
 from labelnoise.objectives import Objective, PrunedLoss, Stateless
 from labelnoise.training._checks import NonFiniteLossError, check_run, check_steps, check_validation, identity_of
@@ -66,7 +67,8 @@ def train_stack(
         epochs, batch_size, device: of all.
 
     Raises:
-        ValueError: what ``train`` refuses, or an objective that is neither a mean of one value a sample nor pruned.
+        ValueError: what ``train`` refuses, or an objective that is no plain mean over the samples, pruned or not, of a
+            loss of this package: class weights and ``ignore_index`` divide by something else.
 
     Example:
         >>> from labelnoise.objectives import build
@@ -264,17 +266,21 @@ class _Stack:
         return [tensor.detach() for tensor in parameters + momentum]
 
 
-def _loss_of_each_sample(objective: Objective) -> nn.Module:
-    if isinstance(objective, PrunedLoss):
-        return objective.loss
-    if not isinstance(objective, Stateless) or getattr(objective.loss, "reduction", None) != "mean":
-        raise ValueError(f"a stack minimises means of one value a sample, pruned or not; got {objective!r}")
-    loss = copy.deepcopy(objective.loss)
-    loss.reduction = "none"  # type: ignore[assignment]
-    return loss
+def _loss_of_each_sample(objective: Objective) -> Loss:
+    loss = objective.loss if isinstance(objective, PrunedLoss | Stateless) else None
+    # Of losses from elsewhere nothing tells whether two are equal, or what their mean is over.
+    if isinstance(loss, Loss) and loss.ignore_index < 0:
+        if isinstance(objective, PrunedLoss):
+            return loss
+        if loss.reduction == "mean" and loss.weight is None:
+            loss = copy.deepcopy(loss)
+            loss.reduction = "none"
+            return loss
+    wanted = "plain means over the samples, pruned or not, of losses of this package"
+    raise ValueError(f"a stack minimises {wanted}; got {objective!r}")
 
 
-def _appearance(loss: nn.Module) -> str:
+def _appearance(loss: Loss) -> str:
     """Alike for losses that compute the same: all they show, and their tensors, which they do not."""
     return f"{loss} {[tensor.tolist() for tensor in loss.state_dict().values()]}"
 

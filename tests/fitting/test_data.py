@@ -175,9 +175,10 @@ def test_many_decisions_choose_alone(tmp_path):
     ("rows", "message"),
     [
         ([(160, "keep", "cat")], r"must decide on rows within \[0, 160\), got row 160"),
+        ([(0, "keep", "dog")], r"label must be '.*', which keep means, got 'dog' in row 0 of .*d.csv"),
         ([(1, "relabel", "dgo")], "did you mean 'dog'"),
         (
-            [(row, "keep", "cat") for row in range(151)],
+            [(row, "relabel", "cat") for row in range(151)],
             "must leave 10 rows or more to train on, got .* 151 of 160",
         ),
     ],

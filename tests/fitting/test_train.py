@@ -124,7 +124,7 @@ def test_rows_that_are_held_are_seen_by_neither_part(tmp_path):
 
 def test_with_checked_rows_the_folds_too_choose_by_them(tmp_path):
     data = features(tmp_path)
-    path = write_csv(tmp_path / "d.csv", ("index", "decision", "label"), [(row, "keep", "cat") for row in range(20)])
+    path = write_csv(tmp_path / "d.csv", ("index", "decision", "label"), [(row, "relabel", "cat") for row in range(20)])
     request = Request(data.path, trusted=path)
     held = torch.arange(30, 60)
     training, validation, _ = fitting_train._parts(prepare(request), Job("a", CCE, held=held), request)

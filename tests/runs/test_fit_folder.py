@@ -73,6 +73,31 @@ def test_overwritten_results_stay_until_the_new_plan_is_made(tmp_path):
     assert opened(tmp_path, other)[1] == PLAN
 
 
+def test_results_that_were_to_be_overwritten_are_protected_until_they_are(tmp_path):
+    finished(tmp_path)
+    other, third = ({**SETTINGS, "seed": seed} for seed in (1, 2))
+    folder, _ = opened(tmp_path, other, overwrite=True)  # and then the data could not be read
+    (folder.work / "data.uint8").write_text("of the new data")
+    with pytest.raises(ValueError, match=r"other settings \(seed\)"):
+        opened(tmp_path, third)
+    folder, begun = opened(tmp_path, other)  # is what was allowed
+    assert begun is None
+    assert names(folder.work) == ["data.uint8"]
+    folder, begun = opened(tmp_path)
+    assert begun == PLAN
+    assert folder.is_finished
+    assert not folder.work.exists()
+
+
+def test_a_fit_that_was_not_finished_finds_no_work_of_one_that_was_to_overwrite_it(tmp_path):
+    opened(tmp_path)[0].begin(SETTINGS, PLAN)
+    folder, _ = opened(tmp_path, {**SETTINGS, "seed": 1}, overwrite=True)
+    (folder.work / "data.uint8").write_text("of the new data")
+    folder, begun = opened(tmp_path)
+    assert begun == PLAN
+    assert names(folder.work) == []
+
+
 @pytest.mark.parametrize(("data", "kept"), [("first", True), ("second", False)])
 def test_decisions_outlive_another_fit_to_the_same_data_only(tmp_path, data, kept):
     first, other = SETTINGS | {"data": "first"}, SETTINGS | {"data": data, "seed": 1}

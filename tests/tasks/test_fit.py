@@ -231,6 +231,11 @@ def test_a_mistake_while_overwriting_costs_no_results(tmp_path):
     with pytest.raises(ValueError, match="which the data never have"):
         fit(data, tmp_path / "fit", epochs=1, test=unknown, overwrite=True)
     assert bytes_of(tmp_path / "fit") == before
+    with pytest.raises(ValueError, match=r"other settings \(.*seed.*\)"):
+        fit(data, tmp_path / "fit", epochs=1, seed=5)
+    told = []
+    fit(data, tmp_path / "fit", epochs=1, tell=told.append)
+    assert "there is nothing to do" in told[0]
 
 
 def test_the_precision_is_shown_and_can_be_said(tmp_path):
@@ -385,6 +390,21 @@ def test_a_review_goes_on_where_the_trusted_decisions_ended(tmp_path):
     assert done.changed == data.wrong[::4].sum() + data.wrong[1]
     cleaned = [row["label"] for row in read_csv(done.out)]
     assert cleaned[::4] == [CLASSES[row % 2] for row in range(0, 160, 4)]
+
+
+def test_a_fit_with_its_own_decisions_is_known_again(tmp_path):
+    data = table(tmp_path)
+    fit(data, tmp_path / "fit", epochs=1)
+    rows = read_csv(tmp_path / "fit" / "labels.csv")
+    row = next(row for row in rows if row["suggested_label"] != row["given_label"])
+    said = tmp_path / "fit" / "decisions.csv"
+    header = ("index", "decision", "label", "given_label", "id")
+    write_csv(said, header, [(row["index"], "accept", row["suggested_label"], row["given_label"], row["id"])])
+    fit(data, tmp_path / "fit", epochs=1, trusted=said, overwrite=True)
+    assert read_csv(said)[0]["decision"] == "relabel"
+    told = []
+    fit(data, tmp_path / "fit", epochs=1, trusted=said, tell=told.append)
+    assert "there is nothing to do" in told[0]
 
 
 def test_a_handful_of_decisions_does_not_spoil_the_audit(tmp_path):

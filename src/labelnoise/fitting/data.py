@@ -173,6 +173,10 @@ def _apply(
                 f"{request.trusted} must be of these data, where row {row} is {name}, labelled {here!r}; it decides on "
                 f"{made.id or 'one'}, labelled {made.given!r}"
             )
+        if made.word == "keep" and made.label != here:
+            raise ValueError(
+                f"label must be {here!r}, which keep means, got {made.label!r} in row {row} of {request.trusted}"
+            )
         given[row] = class_names.index(made.label)
     if len(given) - len(decisions) < _FEWEST:
         got = f"a decision on {len(decisions)} of {len(given)}"

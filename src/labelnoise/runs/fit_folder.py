@@ -1,6 +1,7 @@
 """The folder of a fit: the only code that knows what lies where in it.
 
-plan.json            the settings, written first; then the plan, before anything is trained
+plan.json            the settings, written first, and the plan, before anything is trained; of a fit that is about to be
+                     overwritten, the settings of the next one beside its own
 work/                decoded images, and of each training its checkpoint or result; gone when all is done
 model.safetensors    the weights that are kept
 config.json          what a prediction needs beside them
@@ -50,7 +51,8 @@ class FitFolder:
     def is_finished(self) -> bool:
         """Whether there is nothing left to do."""
         begun = self._read_plan()
-        return begun is not None and begun["plan"] is not None and (self.path / _FINISHED).exists()
+        is_planned = begun is not None and begun["plan"] is not None and begun["next"] is None
+        return is_planned and (self.path / _FINISHED).exists()
 
     @contextlib.contextmanager
     def open(self, settings: dict[str, Any], *, overwrite: bool) -> Generator[dict[str, Any] | None]:
@@ -74,24 +76,23 @@ class FitFolder:
     def _ready(self, settings: dict[str, Any], *, overwrite: bool) -> dict[str, Any] | None:
         """Make room for a fit of these settings."""
         begun = self._read_plan()
-        if begun is not None and begun["settings"] != settings:
-            if begun["plan"] is not None and not overwrite:
-                different = ", ".join(sorted(key for key in settings if settings[key] != begun["settings"].get(key)))
+        held = begun if begun is not None and begun["plan"] is not None else {"settings": settings, "plan": None}
+        at_work = begun and (begun["next"] or begun["settings"])
+        if at_work != settings:
+            if held["settings"] != settings and not overwrite:
+                different = ", ".join(sorted(key for key in settings if settings[key] != held["settings"].get(key)))
                 raise ValueError(
                     f"{self.path} holds a fit with other settings ({different or 'of another version'}); "
                     "give another folder, or overwrite it (--overwrite)"
                 )
             self._drop_work()
-        if begun is None or begun["settings"] != settings:
-            # From here on the folder is known as ours, wherever an error or a kill comes.
-            reviewed = begun and (begun["reviewed"] or begun["settings"].get("data"))
-            self.write_json(_PLAN, {"settings": settings, "plan": None, "reviewed": reviewed})
-            begun = None
+            # From here on the folder and its work are known as ours, wherever an error or a kill comes.
+            self.write_json(_PLAN, held | {"next": None if held["settings"] == settings else settings})
         if self.is_finished:
             self._drop_work()
         else:
             self.work.mkdir(exist_ok=True)
-        return begun and begun["plan"]
+        return held["plan"] if held["settings"] == settings else None
 
     def begin(self, settings: dict[str, Any], plan: dict[str, Any]) -> None:
         """Write down what is going to be done; results of a fit that is overwritten stay until then."""
@@ -99,7 +100,7 @@ class FitFolder:
             (self.path / name).unlink(missing_ok=True)
         shutil.rmtree(self.path / "encoder", ignore_errors=True)
         begun = self._read_plan()
-        if begun is not None and begun["reviewed"] not in (None, settings.get("data")):
+        if begun is not None and begun["settings"].get("data") != settings.get("data"):
             for name in _REVIEW:  # decisions on other data; somebody's work, so it stays
                 with contextlib.suppress(FileNotFoundError):
                     (self.path / name).rename(self.path / f"{name}.of-other-data")
@@ -126,7 +127,7 @@ class FitFolder:
     def _read_plan(self) -> dict[str, Any] | None:
         try:
             begun = self.read_json(_PLAN)
-            return {"settings": dict(begun["settings"]), "plan": begun["plan"], "reviewed": begun.get("reviewed")}
+            return {"settings": dict(begun["settings"]), "plan": begun["plan"], "next": begun.get("next")}
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, KeyError):

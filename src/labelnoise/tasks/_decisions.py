@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from labelnoise import _registry
 from labelnoise.fitting.cells import csv_bytes, read_cells, whole_number
+from labelnoise.fitting.trusted import WORDS
 from labelnoise.tasks._audit_folder import AuditedRow, AuditFolder
 
 DECISIONS = "decisions.csv"
 """Beside an audit: all that has been decided so far."""
-_WORDS = ("accept", "keep", "relabel")
 
 
 class Decision(NamedTuple):
@@ -57,7 +57,7 @@ def read_earlier(path: Path, audit: AuditFolder) -> dict[int, Decision]:
     decided: dict[int, Decision] = {}
     for cells in read_cells(path, "index", "decision", "label", "given_label") if path.exists() else []:
         index = _known_index(path, cells["index"], audit)
-        known = cells["decision"] in _WORDS and cells["label"] in audit.class_names
+        known = cells["decision"] in WORDS and cells["label"] in audit.class_names
         if not known or cells["given_label"] != audit.rows[index].given:
             got = f"{cells['decision']!r}, {cells['label']!r} for {cells['given_label']!r} in row {index}"
             raise ValueError(f"{path} must hold decisions of these data, got {got}; move it away to begin anew")
@@ -91,12 +91,12 @@ def _known_index(path: Path, cell: str, audit: AuditFolder) -> int:
 
 def _decision(where: str, cells: Mapping[str, str], row: AuditedRow, class_names: tuple[str, ...]) -> Decision:
     word, label = cells["decision"].strip().lower(), cells.get("label", "")
-    if "label" not in cells and word in _WORDS and word in (name.strip().lower() for name in class_names):
+    if "label" not in cells and word in WORDS and word in (name.strip().lower() for name in class_names):
         raise ValueError(f"decision {where} may be the word or the class {word!r}; a column label says which")
-    if word not in _WORDS and "label" not in cells:
+    if word not in WORDS and "label" not in cells:
         word, label = "relabel", cells["decision"]
-        _registry.check_name(f"decision {where}", _class(label, class_names), [*_WORDS, *class_names])
-    _registry.check_name(f"decision {where}", word, _WORDS)
+        _registry.check_name(f"decision {where}", _class(label, class_names), [*WORDS, *class_names])
+    _registry.check_name(f"decision {where}", word, WORDS)
     label = _class(label, class_names)
     if word == "relabel":
         if not label:

@@ -33,6 +33,7 @@ from labelnoise.fitting import (
     prepare,
     read_other,
 )
+from labelnoise.fitting.trusted import read_decisions
 from labelnoise.reports import fit_page
 from labelnoise.runs import FitFolder, Part
 from labelnoise.tasks._audit_folder import SOURCE, check_undecided, read_audit, source_of
@@ -296,21 +297,19 @@ def _identity(request: Request, *, truth: Path | None) -> dict[str, Any]:
     """What the data and the way they are read add to the identity of a fit: contents, no paths."""
 
     def content(path: Path | None) -> str | None:
-        if path is None:
-            return None
-        if path.is_dir():
-            return read_own(path, few=True).checksum
-        if not path.is_file():
-            raise ValueError(f"there is no file {path}")
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return None if path is None else read_other(path, request.columns).checksum
 
+    if truth is not None and not truth.is_file():
+        raise ValueError(f"there is no file {truth}")
     own = read_own(request.data, request.columns, labels=request.labels)
+    decided = request.trusted and read_decisions(request.trusted)
+    # What was decided, and not its file: a fit writes the same in its own words beside the audit.
+    rows = decided and sorted((row, made.label) for row, made in decided.items())
     return {
         "data": own.checksum,
-        "test": None if request.test is None else read_other(request.test, request.columns).checksum,
-        "trusted": content(request.trusted),
-        "truth": content(truth),
+        "test": content(request.test),
+        "trusted": hashlib.sha256(repr(rows).encode()).hexdigest() if rows else content(request.trusted),
+        "truth": None if truth is None else hashlib.sha256(truth.read_bytes()).hexdigest(),
         "columns": [list(part) if isinstance(part, tuple) else part for part in request.columns._replace(root=None)],
         "image_size": request.image_size,
         "seed": request.seed,

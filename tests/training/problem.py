@@ -23,6 +23,7 @@ def run(
     *,
     epochs=EPOCHS,
     dropout=0.5,
+    width=16,
     schedule="cosine",
     splits=None,
     stop_at=None,
@@ -33,7 +34,7 @@ def run(
     """Train a small network; ``stop_at`` ends the run as a kill would, right after that epoch's checkpoint."""
     training, validation, test = splits or (blobs(30, "train"), blobs(20, "validation"), blobs(20, "test", flip=0))
     with seeded(0, "weights"):
-        model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Dropout(dropout), nn.Linear(16, 2))
+        model = nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, 2))
     optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
     settings = {"warmup": 2, "period": 2} if loss == "pruned_gce" else {}
     steps = -(-len(training.labels) // BATCH_SIZE)

@@ -28,11 +28,14 @@ def test_a_pickle_that_would_run_code_is_refused_unrun(tmp_path, monkeypatch):
     assert not (tmp_path / "hacked").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"no checkpoint", "half"])
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", "half", "list"])
 def test_a_damaged_file_is_named(content, tmp_path):
     path = tmp_path / "checkpoint.pt"
     save_checkpoint(path, {"weights": torch.zeros(1000)})
-    path.write_bytes(path.read_bytes()[:1000] if content == "half" else content)
+    if content == "list":
+        torch.save([torch.zeros(3)], path)
+    else:
+        path.write_bytes(path.read_bytes()[:1000] if content == "half" else content)
     with pytest.raises(ValueError, match=r"checkpoint .*checkpoint.pt cannot be read .*; delete it to start the run"):
         load_checkpoint(path)
 

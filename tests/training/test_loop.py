@@ -15,6 +15,7 @@ from labelnoise import objectives
 from labelnoise.losses import GCELoss
 from labelnoise.training import (
     NonFiniteLossError,
+    Trajectory,
     evaluate,
     label_probability,
     load_checkpoint,
@@ -235,7 +236,17 @@ def test_weights_that_the_last_step_ruined_are_not_checkpointed(tmp_path):
     assert not checkpoint.exists()
 
 
-@pytest.mark.parametrize("change", [{"lr": 0.2}, {"loss": "cce"}, {"schedule": "one_cycle"}, {"epochs": EPOCHS + 1}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lr": 0.2},
+        {"loss": "cce"},
+        {"schedule": "one_cycle"},
+        {"epochs": EPOCHS + 1},
+        {"width": 8},
+        {"trajectory": Trajectory(30, 2, torch.device("cpu"))},
+    ],
+)
 def test_a_checkpoint_of_another_run_is_refused(change, tmp_path):
     checkpoint = tmp_path / "checkpoint.pt"
     with pytest.raises(KeyboardInterrupt):

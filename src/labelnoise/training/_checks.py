@@ -21,9 +21,12 @@ class NonFiniteLossError(ArithmeticError):
     """The loss became NaN or infinite; the last checkpoint is from before."""
 
 
-def identity_of(train: Batch, batch_size: int, objective: Objective, schedule: LRScheduler) -> dict[str, Any]:
+def identity_of(
+    model: nn.Module, train: Batch, batch_size: int, objective: Objective, schedule: LRScheduler
+) -> dict[str, Any]:
     """Not everything that makes a run what it is, but what tells a checkpoint of another one."""
     return {
+        "weights": {name: list(weight.shape) for name, weight in model.state_dict().items()},
         "samples": len(train.labels),
         "batch_size": batch_size,
         "objective": repr(objective),

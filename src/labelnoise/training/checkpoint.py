@@ -28,7 +28,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         ValueError: a file that is no checkpoint, or one that would execute code.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict):
+            raise TypeError(f"it holds a {type(state).__name__}")
+        return state
     except Exception as error:  # torch raises RuntimeError, EOFError, UnpicklingError, ... by the kind of damage
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"checkpoint {path} cannot be read ({reason}); delete it to start the run anew") from None

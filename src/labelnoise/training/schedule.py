@@ -28,10 +28,13 @@ def cosine(optimizer: Optimizer, *, epochs: int, steps_per_epoch: int) -> LRSche
 
 def one_cycle(optimizer: Optimizer, *, epochs: int, steps_per_epoch: int, warmup_fraction: float = 0.3) -> LRScheduler:
     """Let the rate rise to its full value for ``warmup_fraction`` of the steps, then fall (Smith, arXiv 1803.09820)."""
+    steps = epochs * steps_per_epoch
+    if warmup_fraction * steps == 1:  # torch would divide by the zero steps between the lowest rate and the full one
+        raise ValueError(f"warmup_fraction must come to more than one step, or less, got {warmup_fraction} of {steps}")
     return OneCycleLR(
         optimizer,
         max_lr=[group["lr"] for group in optimizer.param_groups],
-        total_steps=epochs * steps_per_epoch,
+        total_steps=steps,
         pct_start=warmup_fraction,
         cycle_momentum=False,
     )

@@ -9,14 +9,16 @@ from labelnoise.runs import Part
 from labelnoise.training import fabric
 
 
-def recipe(kind, *, model="auto", samples=1000, device="cpu"):
-    return default_recipe(kind, model, samples=samples, device=device)
+def recipe(kind, *, model="auto", samples=1000, device="cpu", side=32):
+    return default_recipe(kind, model, samples=samples, device=device, side=side)
 
 
 def test_each_kind_has_its_network():
     assert [recipe(kind).model.name for kind in ("table", "text", "features")] == ["mlp"] * 3
     assert recipe("image").model.name == "resnet"
     assert recipe("image", device="cuda").model.name == "resnet18"
+    tiny = recipe("image", device="cuda", side=8)
+    assert build_network(tiny.model, (1, 8, 8), 10)(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
     assert recipe("text", model="lenet").model.name == "lenet"
     with pytest.raises(ValueError, match="did you mean 'mlp'"):
         recipe("text", model="mpl")

@@ -58,5 +58,7 @@ def test_images_of_arrays_need_not_be_square(tmp_path):
     assert own.inputs.shape == (10, 1, 6, 9)
     transform = fit_transform(own, Columns(), torch.arange(10), image_size=None, encoder=None)
     assert transform.transform(own.inputs).shape == (10, 1, 6, 9)
+    with pytest.raises(ValueError, match="must be arrays of 6 x 9 pixels, as in training, got files"):
+        transform.transform([tmp_path / "i.png"])
     with pytest.raises(ValueError, match="as in training"):
         transform.transform(torch.zeros(2, 1, 9, 6, dtype=torch.uint8))

@@ -26,6 +26,7 @@ ENCODER = "encoder"
 """The model's name where it is a pretrained one, from a folder."""
 _SMALL_RESNET = Part.model_validate({"name": "resnet", "depth": 8, "width": 16})
 _MLP = Part.model_validate({"name": "mlp", "hidden": (256,)})
+_RESNET18_FROM = 9  # pixels
 _CROP = Part.model_validate({"name": "crop", "padding": 4})
 
 
@@ -42,14 +43,16 @@ class TrainingRecipe(BaseModel):
     precision: Precision = "32-true"
 
 
-def default_recipe(kind: str, model: str, *, samples: int, device: str) -> TrainingRecipe:
-    """For ``samples`` training samples of a kind; ``model`` is ``"auto"``, a registered name, or the user's own.
+def default_recipe(kind: str, model: str, *, samples: int, device: str, side: int = 32) -> TrainingRecipe:
+    """For ``samples`` training samples of a kind, images of ``side`` pixels at the shorter side.
+
+    ``model`` is ``"auto"``, a registered name, or the user's own.
 
     Raises:
         ValueError: an unknown network.
     """
     if model == "auto" and kind == "image":
-        part = _SMALL_RESNET if device == "cpu" else Part(name="resnet18")
+        part = _SMALL_RESNET if device == "cpu" or side < _RESNET18_FROM else Part(name="resnet18")
     elif model == "auto":
         part = _MLP
     else:

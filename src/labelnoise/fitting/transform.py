@@ -21,10 +21,16 @@ class Pictures:
         self.shape: tuple[int, ...] = tuple(shape)
 
     def transform(self, images: Sequence[Path] | Tensor, *, out: Path | None = None) -> Tensor:
-        """One image a path, decoded into the file ``out`` where one is given; arrays are taken as they are."""
+        """One image a path, decoded into the file ``out`` where one is given; arrays are taken as they are.
+
+        Raises:
+            ValueError: arrays of another shape; files, where the training images were arrays that are no squares.
+        """
         if not isinstance(images, Tensor):
-            channels, size, _ = self.shape
-            return decode_images(images, size=size, channels=channels, out=out)
+            channels, height, width = self.shape
+            if height != width:
+                raise ValueError(f"images must be arrays of {height} x {width} pixels, as in training, got files")
+            return decode_images(images, size=height, channels=channels, out=out)
         if images.shape[1:] != self.shape:
             shape, came = (" x ".join(map(str, shape)) for shape in (self.shape, images.shape[1:]))
             raise ValueError(f"images must be {shape} (channels, height, width), as in training, got {came}")

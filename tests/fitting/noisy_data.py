@@ -58,6 +58,9 @@ class NoMeanLoss(Loss):
 def linear(*, input_shape, num_classes):
     return nn.Sequential(nn.Flatten(), nn.Linear(torch.Size(input_shape).numel(), num_classes))
 
+def normalized(*, input_shape, num_classes):
+    return nn.Sequential(nn.BatchNorm1d(input_shape[0]), nn.Linear(input_shape[0], num_classes))
+
 def narrow(*, input_shape, num_classes):
     return linear(input_shape=input_shape, num_classes=1)
 

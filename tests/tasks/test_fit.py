@@ -140,8 +140,10 @@ def test_a_finished_fit_is_left_as_it_is_wherever_its_data_have_moved(tmp_path):
     moved = data._replace(path=data.path.rename(tmp_path / "moved.csv"))
     again = fit(moved, tmp_path / "fit", tell=told.append)
     assert told == [f"{tmp_path / 'fit'} holds this fit already: there is nothing to do."]
-    assert untouched(tmp_path / "fit") == before
+    after = untouched(tmp_path / "fit")
+    assert {path.name for path in after if after[path] != before[path]} == {"source.json"}
     assert again == first
+    assert review(tmp_path / "fit", decisions=decisions(tmp_path, None, [1])).rows == 160
 
 
 def test_data_that_change_in_a_column_that_is_not_used_can_be_reviewed_after_another_call(tmp_path):
@@ -464,6 +466,11 @@ def test_own_code_that_does_not_work_is_refused_in_one_line(tmp_path, option, na
     data, mine = features(tmp_path), own_code(tmp_path)
     with pytest.raises(ValueError, match=message):
         fit(data, tmp_path / "fit", **{option: f"{mine}:{name}"})
+
+
+def test_no_batch_is_of_one_sample(tmp_path):
+    data = features(tmp_path, 41)  # of which 33 are trained on, in batches of 32
+    fit(data, tmp_path / "fit", model=f"{own_code(tmp_path)}:normalized", epochs=1)
 
 
 def test_a_loss_that_is_made_for_the_two_classes_there_are_is_taken(tmp_path):

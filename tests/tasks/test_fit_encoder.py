@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import json
+import sys
 
 import pytest
 from safetensors.torch import save_file
@@ -61,6 +62,23 @@ def test_it_is_trained_saved_and_loaded_without_its_folder(encoder, texts, tmp_p
     labels = predict(out, texts, out=tmp_path / "predictions.csv").labels
     with texts.open() as file:
         assert list(labels) == [row["label"] for row in csv.DictReader(file)]
+
+
+def test_rows_that_contradict_a_checked_row_are_counted_however_long_the_texts_beside_are(encoder, texts, tmp_path):
+    (tmp_path / "checked.csv").write_text("text,label\nit barks now,cat\nit purrs,cat\n")  # of which 34 say dog
+    told = []
+    fit(
+        texts, label="label", text="text", model=str(encoder), loss="gce", epochs=1, folds=0, workers=1,
+        trusted=tmp_path / "checked.csv", out=tmp_path / "fit", tell=told.append,
+    )  # fmt: skip
+    assert any(line.startswith("34 training rows repeat a checked row's inputs with another label") for line in told)
+
+
+def test_without_transformers_the_model_is_whole(encoder, texts, tmp_path, monkeypatch):
+    fit(texts, label="label", text="text", model=str(encoder), loss="gce", epochs=1, folds=0, out=tmp_path / "fit")
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(ValueError, match=r"^a tokenizer needs transformers: pip install"):
+        predict(tmp_path / "fit", texts, out=tmp_path / "predictions.csv")
 
 
 def test_it_is_for_texts_only(encoder, tmp_path):

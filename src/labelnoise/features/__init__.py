@@ -1,4 +1,4 @@
-"""Raw data as numbers: fitted on the training split, kept as JSON. To add one, write a file, a test and its lines."""
+"""Raw data as numbers, by what is fitted on the training split. To add one, write a file, a test and its lines."""
 
 from collections.abc import Callable
 from typing import Any

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -121,21 +121,27 @@ def prepare(request: Request, *, tell: Tell = lambda _: None) -> Prepared:
     whole = Batch(inputs, given[order], order)
     training, validation = _part(whole, 0, len(rows)), _part(whole, len(rows), len(order))
     if request.trusted and decisions is None:
-        validation = _other(request, "trusted", own, class_names, transform, tell)
+        other, validation = _other(request, "trusted", own, class_names, transform, tell)
         if len(validation.labels) < _FEW_CHECKED:
             tell(f"Only {len(validation.labels)} checked rows choose, by chance among what is about as good")
-        checked = dict(zip(fingerprints(validation.inputs), validation.labels.tolist(), strict=True))
-        given_here = zip(fingerprints(training.inputs), training.labels.tolist(), strict=True)
+        inputs_there = told_apart_by(other, validation.inputs, torch.arange(len(validation.labels)))
+        checked = dict(zip(inputs_there, validation.labels.tolist(), strict=True))
+        given_here = zip(told_apart_by(own, training.inputs, training.index), training.labels.tolist(), strict=True)
         if against := sum(checked.get(row, label) != label for row, label in given_here):
             tell(f"{against:,} training rows repeat a checked row's inputs with another label; decisions correct them")
-    test = _other(request, "test", own, class_names, transform, tell) if request.test else None
+    test = _other(request, "test", own, class_names, transform, tell)[1] if request.test else None
     prepared = Prepared(own, class_names, given, trusted, whole, training, validation, test, transform)
     _kept[request] = prepared
     return prepared
 
 
-def fingerprints(inputs: Inputs) -> Iterator[bytes]:
-    """One a row, equal for rows that a network cannot tell apart."""
+def told_apart_by(own: OwnData, inputs: Inputs, index: Int64[Tensor, "n"]) -> Iterable[str | bytes]:
+    """Something of each row of ``inputs``, those in ``index`` of ``own``, that is equal where their inputs are."""
+    texts: Any = own.inputs  # whose tokens are filled up to the longest beside them
+    return texts[index] if own.kind == "text" else _fingerprints(inputs)
+
+
+def _fingerprints(inputs: Inputs) -> Iterator[bytes]:
     for row in range(len(inputs)):
         if isinstance(inputs, Tensor):
             parts = (inputs[row],)
@@ -205,8 +211,8 @@ def _other(
     class_names: tuple[str, ...],
     transform: Transform,
     tell: Tell,
-) -> Batch:
-    """Samples of another file of the same kind."""
+) -> tuple[OwnData, Batch]:
+    """Samples of another file of the same kind, as they are read and as numbers."""
     path: Path = getattr(request, part)
     other = read_other(path, as_learned(request.columns, transform))
     if other.kind != own.kind:
@@ -217,7 +223,7 @@ def _other(
         inputs = _transformed(transform, other, torch.arange(len(labels)), _cache(request, part), tell)
     except ValueError as error:
         raise ValueError(f"{path} does not fit {request.data}: {error}") from None
-    return Batch(inputs, labels, torch.full_like(labels, _NO_ROW))
+    return other, Batch(inputs, labels, torch.full_like(labels, _NO_ROW))
 
 
 def _transformed(

@@ -96,14 +96,16 @@ def load_model(folder: Path, *, model: str | None = None) -> SavedModel:
         columns = Columns._make(tuple(part) if isinstance(part, list) else part for part in config["columns"])
         kind, class_names, shape = config["kind"], tuple(config["class_names"]), tuple(config["input_shape"])
         is_encoder, state = part.name == ENCODER, config["transform"]
-        transform = Tokens(folder / ENCODER, **state) if is_encoder else load_transform(kind, state)
+        longest = int(state["max_length"]) if is_encoder else 0
+        transform = None if is_encoder else load_transform(kind, state)
     except OSError as error:
         raise ValueError(f"{folder} holds no fitted model: {error.strerror or error}") from None
     except Exception as error:  # JSON, a key, a type: the file is not what was written
         raise ValueError(f"{folder} holds a damaged model: {type(error).__name__}: {error}") from None
     if is_plugin(part.name) and model is None:
         raise ValueError(f"the network of {folder} is your own; give --model {part.name} to run its code")
-    if is_encoder:
+    if transform is None:
+        transform = Tokens(folder / ENCODER, max_length=longest)
         network = TextEncoder.from_config(folder / ENCODER, num_classes=len(class_names), **part.settings)
     else:
         network = build_network(part if model is None else Part(name=model), shape, len(class_names))

@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -143,7 +144,8 @@ def _train(work: Work, job: Job, folder: Path) -> Trained:
     images = training.inputs if prepared.own.kind == "image" else None
     network = build_network(recipe.model, tuple(training.inputs.shape[1:]), num_classes, images=images, seed=seed)
     optimizer = build_optimizer(network, recipe)
-    steps = -(-len(training.labels) // recipe.batch_size)
+    batch_size = _batch_size(len(training.labels), recipe.batch_size)
+    steps = -(-len(training.labels) // batch_size)
     fabric = open_fabric(work.device, recipe.precision)
     least = min(_LEAST_STEPS // steps, work.epochs // _LEAST_SHARE)
     trajectory = Trajectory(len(training.labels), num_classes, fabric.device, least_epochs=least)
@@ -165,7 +167,7 @@ def _train(work: Work, job: Job, folder: Path) -> Trained:
             optimizer=optimizer,
             schedule=build_schedule("one_cycle", optimizer, epochs=work.epochs, steps_per_epoch=steps),
             epochs=work.epochs,
-            batch_size=recipe.batch_size,
+            batch_size=batch_size,
             generator=child_generator(seed, "order"),
             augment=build_augment(recipe.augment.name, **recipe.augment.settings) if recipe.augment else None,
             balanced=work.balanced,
@@ -197,6 +199,11 @@ def _train(work: Work, job: Job, folder: Path) -> Trained:
         test_accuracy=test_accuracy,
         held=None if held is None else probabilities(held.inputs),
     )
+
+
+def _batch_size(samples: int, wanted: int) -> int:
+    """A little more where the last batch would be one sample, of which batch normalisation has nothing to go by."""
+    return next(size for size in count(wanted) if samples % size != 1 or samples == 1)
 
 
 def _parts(prepared: Prepared, job: Job, request: Request) -> tuple[Batch, Batch, Batch | None]:

@@ -1,4 +1,4 @@
-"""The folder of a fit: the only code that knows what lies where in it.
+"""The folder of a fit: what lies in it, who may work there, and until when results are kept.
 
 plan.json            the settings, written first, and the plan, before anything is trained; of a fit that is about to be
                      overwritten, the settings of the next one beside its own
@@ -76,7 +76,8 @@ class FitFolder:
     def _ready(self, settings: dict[str, Any], *, overwrite: bool) -> dict[str, Any] | None:
         """Make room for a fit of these settings."""
         begun = self._read_plan()
-        held = begun if begun is not None and begun["plan"] is not None else {"settings": settings, "plan": None}
+        new: dict[str, Any] = {"settings": settings, "plan": None}
+        held = new if begun is None or begun["plan"] is None else begun
         at_work = begun and (begun["next"] or begun["settings"])
         if at_work != settings:
             if held["settings"] != settings and not overwrite:

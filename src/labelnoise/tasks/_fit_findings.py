@@ -18,7 +18,7 @@ from labelnoise.datasets._table_file import read_labels
 from labelnoise.features import TableFeatures
 from labelnoise.fitting import Fitted, Plan, Prepared, TrainingRecipe
 from labelnoise.fitting.cells import whole_number
-from labelnoise.fitting.data import fingerprints
+from labelnoise.fitting.data import told_apart_by
 from labelnoise.metrics import classification_scores
 from labelnoise.reports import Candidate, FitFindings, Shown
 from labelnoise.runs import environment
@@ -96,8 +96,8 @@ def _told_by(column: pa.ChunkedArray, labels: Sequence[str]) -> float:
 
 def _copies(prepared: Prepared) -> tuple[int, int]:
     """Rows whose inputs an earlier row has already, and those of them that are labelled otherwise."""
-    own, whole = prepared.own, prepared.whole
-    inputs: Any = own.inputs[whole.index] if own.kind == "text" else fingerprints(whole.inputs)
+    whole = prepared.whole
+    inputs = told_apart_by(prepared.own, whole.inputs, whole.index)
     first: dict[str | bytes, int] = {}
     earlier = [(first.setdefault(row, label), label) for row, label in zip(inputs, whole.labels.tolist(), strict=True)]
     return len(earlier) - len(first), sum(label != before for before, label in earlier)

@@ -115,7 +115,7 @@ def fit(
         test: data of the same kind with right labels; nothing is chosen by them.
         trusted: rows that somebody has checked: a file of the same kind, or decisions on rows of ``data`` as the
             report and :func:`labelnoise.review` write them. They are never doubted, and choose the model instead of
-            noisy validation.
+            noisy validation, decisions on fewer than 200 rows together with it.
         truth: CSV with columns ``index`` and ``true_label``, as ``labelnoise noise`` writes it, for scores in the
             report only.
         model: a registered network, the user's own ``FILE.py:factory`` or ``module:factory``, called as
@@ -197,7 +197,7 @@ def fit(
     with folder.open(settings, overwrite=overwrite) as begun:
         source = source_of(request.data, labels=request.labels, column=label)
         if folder.is_finished:
-            if folder.read_json(SOURCE)["sha256"] != source["sha256"]:  # a column has changed that is not used
+            if folder.read_json(SOURCE) != source:  # the data have moved, or a column has changed that is not used
                 folder.write_json(SOURCE, source)
             tell(f"{out} holds this fit already: there is nothing to do.")
             return FitResult(folder.path, folder.read_json("metrics.json"), folder.read_json("summary.json"))
@@ -257,7 +257,8 @@ def _recipe(model: str, prepared: Prepared, device: str, precision: str) -> Trai
     if isinstance(prepared.transform, Tokens):
         recipe = encoder_recipe(Path(model).absolute(), prepared.transform.pad_id)
     else:
-        recipe = default_recipe(prepared.own.kind, model, samples=len(prepared.training.labels), device=device)
+        samples, side = len(prepared.training.labels), min(prepared.training.inputs.shape[2:], default=32)
+        recipe = default_recipe(prepared.own.kind, model, samples=samples, device=device, side=side)
     return recipe if precision == "auto" else recipe.model_copy(update={"precision": precision})
 
 

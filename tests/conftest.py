@@ -1,11 +1,14 @@
 import sys
 
+import hypothesis
 import pytest
 import torch
 
 from labelnoise.cli import main
 
 torch.set_num_threads(1)
+hypothesis.settings.register_profile("no deadline", deadline=None)  # a slow disk is no failure
+hypothesis.settings.load_profile("no deadline")
 
 
 def pair_flips(num_classes):

@@ -3,6 +3,8 @@ import importlib
 
 import pytest
 import torch
+from torch.optim import SGD
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from labelnoise import datasets
 from labelnoise.experiments import (
@@ -20,6 +22,7 @@ from labelnoise.runs import Part, Run
 run_module = importlib.import_module("labelnoise.experiments.run")
 stack_module = importlib.import_module("labelnoise.experiments.stack")
 data_module = importlib.import_module("labelnoise.experiments.data")
+noises_module = importlib.import_module("labelnoise.experiments.noises")
 problem_module = importlib.import_module("labelnoise.experiments.problem")
 
 
@@ -143,10 +146,55 @@ def test_the_learning_rate_is_chosen_at_the_rate_that_the_recipe_names():
 
 def test_noise_and_split_are_drawn_from_streams_of_their_own(recipe, monkeypatch):
     streams, draw = [], problem_module.child_generator
-    monkeypatch.setattr(problem_module, "child_generator", lambda seed, name: streams.append(name) or draw(seed, name))
+    for module in (noises_module, problem_module):
+        monkeypatch.setattr(module, "child_generator", lambda seed, name: streams.append(name) or draw(seed, name))
     problem_module._load_problem.cache_clear()
     problem_module.load_problem(configs(recipe)[0][0])
-    assert streams == ["split"]
+    assert streams == ["noise", "split"]
+
+
+OPTIMIZER = {"learning_rate": 0.03, "momentum": 0.8, "nesterov": True, "weight_decay": 3e-3}
+SCHEDULED = {"epochs": 3, "batch_size": 64, "schedule": Part(name="cosine")}
+
+
+class Reached(Exception):  # noqa: N818 (no error)
+    pass
+
+
+def spied(module, name, changes, recipe, root, monkeypatch):
+    """With what the run of a changed config calls ``name``."""
+    seen = {}
+
+    def spy(*_, **settings):
+        seen.update(settings)
+        raise Reached
+
+    monkeypatch.setattr(module, name, spy)
+    with pytest.raises(Reached):
+        execute(configs(recipe)[0][0].model_copy(update=changes), root)
+    return seen
+
+
+def is_as_said(seen, optimizer, schedule):
+    (group,) = optimizer.param_groups
+    names = {"initial_lr": OPTIMIZER["learning_rate"]} | {name: OPTIMIZER[name] for name in list(OPTIMIZER)[1:]}
+    said = {name: group[name] for name in names} == names and seen["epochs"] == 3 and seen["batch_size"] == 64
+    return said and isinstance(optimizer, SGD) and isinstance(schedule, CosineAnnealingLR)
+
+
+def test_every_setting_of_a_training_reaches_it(recipe, tmp_path, monkeypatch):
+    own = {"stacked": False, "augment": Part(name="crop", padding=3), "precision": "bf16-mixed", "compiled": True}
+    seen = spied(run_module, "train", OPTIMIZER | SCHEDULED | own, recipe, tmp_path, monkeypatch)
+    assert is_as_said(seen, seen["optimizer"], seen["schedule"])
+    assert seen["augment"].keywords == {"padding": 3, "flip": False}
+    assert seen["fabric"]._precision.precision == "bf16-mixed"
+    assert seen["compiled"]
+
+
+def test_every_setting_of_a_stack_reaches_it(recipe, tmp_path, monkeypatch):
+    seen = spied(stack_module, "train_stack", OPTIMIZER | SCHEDULED, recipe, tmp_path, monkeypatch)
+    optimizer = seen["optimizer"]([torch.nn.Parameter(torch.zeros(1))])
+    assert is_as_said(seen, optimizer, seen["schedule"](optimizer))
 
 
 @pytest.mark.parametrize("augment", [None, Part(name="crop", padding=1)], ids=["stacked", "by itself"])

@@ -49,6 +49,25 @@ def test_a_finished_training_is_read_and_not_done_again(tmp_path, monkeypatch):
     assert first.epochs_pruned.dtype == torch.int64
 
 
+def test_augmentation_precision_and_rate_of_the_recipe_reach_the_training(tmp_path, monkeypatch):
+    seen, real = {}, fitting_train.train
+
+    def spy(*args, **settings):
+        seen.update(settings)
+        return real(*args, **settings | {"augment": None})
+
+    monkeypatch.setattr(fitting_train, "train", spy)
+    work = work_of(features(tmp_path).path, tmp_path / "work")
+    changes = {"augment": Part(name="crop", padding=3), "precision": "bf16-mixed", "learning_rate": 0.02}
+    changes |= {"weight_decay": 0.03, "batch_size": 24}
+    run(work._replace(recipe=work.recipe.model_copy(update=changes)), Job("a", CCE))
+    assert seen["augment"].keywords == {"padding": 3, "flip": False}
+    assert seen["fabric"]._precision.precision == "bf16-mixed"
+    assert seen["batch_size"] == 24
+    (group,) = seen["optimizer"].param_groups
+    assert (group["max_lr"], group["weight_decay"]) == (0.02, 0.03)
+
+
 def test_what_a_training_came_to_is_of_the_epochs_it_should_be_of(tmp_path, monkeypatch):
     made, real = [], fitting_train.train
 

@@ -139,7 +139,7 @@ def test_gce_bounds_hold_and_are_reached(q, num_classes):
     assert q == 1 or (ends[0] < ends[1]) == (q < 1)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(q=st.floats(0, 4), num_classes=st.integers(2, 12), seed=st.integers(0, 2**32))
 def test_gce_bounds_hold_for_any_q(q, num_classes, seed):
     assert_within(gce_sum_bounds(q, num_classes), gce(q), dirichlet_like(num_classes, seed, n=5))
@@ -173,7 +173,7 @@ def test_truncated_bounds_hold_and_the_high_end_is_reached(q, k, num_classes):
     assert max(special[-2:]) == close(bounds.high, num_classes)  # the uniform and the lopsided one
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(q=st.floats(0, 4), k=st.floats(0.01, 0.99), num_classes=st.integers(2, 12), seed=st.integers(0, 2**32))
 def test_truncated_bounds_hold_for_any_q_and_k(q, k, num_classes, seed):
     bounds = truncated_gce_sum_bounds(q, k, num_classes)

@@ -77,8 +77,8 @@ class FitFolder:
         """Make room for a fit of these settings."""
         begun = self._read_plan()
         new: dict[str, Any] = {"settings": settings, "plan": None}
-        held = new if begun is None or begun["plan"] is None else begun
-        at_work = begun and (begun["next"] or begun["settings"])
+        held = new if begun is None or begun["plan"] is None else begun  # what is not to be lost
+        at_work = begun and (begun["next"] or begun["settings"])  # whose files lie in work/
         if at_work != settings:
             if held["settings"] != settings and not overwrite:
                 different = ", ".join(sorted(key for key in settings if settings[key] != held["settings"].get(key)))

@@ -33,3 +33,7 @@ def __getattr__(name: str) -> Any:
     from labelnoise import tasks
 
     return getattr(tasks, name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -105,6 +105,11 @@ def test_rows_sum_to_one_in_float64(dtype):
     class_dependent(torch.arange(100), transition=estimate, generator=seeded(0))
 
 
+def test_an_array_is_as_good_as_a_tensor():
+    given = probabilities(50, 4)
+    assert torch.equal(anchor_transition(given.numpy()), anchor_transition(given))
+
+
 def test_the_input_is_left_alone():
     given = probabilities(50, 4)
     before = given.clone()
@@ -119,18 +124,17 @@ HALVES = torch.full((3, 2), 0.5)
 @pytest.mark.parametrize(
     ("given", "quantile", "message"),
     [
-        (HALVES.tolist(), 1.0, "probabilities"),
-        (HALVES.numpy(), 1.0, "probabilities"),
-        (HALVES.long(), 1.0, "probabilities"),
-        (HALVES[0], 1.0, "probabilities"),
-        (HALVES[None], 1.0, "probabilities"),
-        (HALVES[:0], 1.0, r"probabilities must be of shape \(n, k\), n and k not 0, got \(0, 2\)"),
-        (HALVES[:, :0], 1.0, r"probabilities must be of shape .*, got \(3, 0\)"),
-        (torch.tensor([[1.5, -0.5]]), 1.0, r"probabilities must be at least 0, got -0\.5"),
-        (torch.tensor([[math.nan, 1.0]]), 1.0, "probabilities must be at least 0, got nan"),
-        (torch.tensor([[3.0, 2.0]]), 1.0, r"probabilities must have rows that sum to 1, got a row that sums to 5\.0"),
-        (torch.tensor([[0.5, 0.5], [0.0, 0.0]]), 1.0, r"probabilities must have rows .* sums to 0\.0"),
-        (torch.tensor([[math.inf, 0.0]]), 1.0, "probabilities must have rows .* sums to inf"),
+        (HALVES.tolist(), 1.0, "pred_probs"),
+        (HALVES.long(), 1.0, "pred_probs"),
+        (HALVES[0], 1.0, "pred_probs"),
+        (HALVES[None], 1.0, "pred_probs"),
+        (HALVES[:0], 1.0, r"pred_probs must be of shape \(n, k\), n and k not 0, got \(0, 2\)"),
+        (HALVES[:, :0], 1.0, r"pred_probs must be of shape .*, got \(3, 0\)"),
+        (torch.tensor([[1.5, -0.5]]), 1.0, r"pred_probs must be at least 0, got -0\.5"),
+        (torch.tensor([[math.nan, 1.0]]), 1.0, "pred_probs must be at least 0, got nan"),
+        (torch.tensor([[3.0, 2.0]]), 1.0, r"pred_probs must have rows that sum to 1, got a row that sums to 5\.0"),
+        (torch.tensor([[0.5, 0.5], [0.0, 0.0]]), 1.0, r"pred_probs must have rows .* sums to 0\.0"),
+        (torch.tensor([[math.inf, 0.0]]), 1.0, "pred_probs must have rows .* sums to inf"),
         (HALVES, 0.0, r"quantile must be within \(0, 1\], got 0\.0"),
         (HALVES, 97.0, r"quantile must be within \(0, 1\], got 97\.0"),
         (HALVES, math.nan, r"quantile must be within \(0, 1\], got nan"),

@@ -2,6 +2,8 @@ import importlib.metadata
 import subprocess
 import sys
 
+import labelnoise
+
 PROBE = """
 import sys
 from labelnoise.cli import main
@@ -23,6 +25,10 @@ def test_help_imports_nothing_heavy():
 def test_the_package_itself_imports_nothing_heavy_and_lists_its_tasks():
     probe = "import labelnoise, sys; assert 'torch' not in sys.modules; assert callable(labelnoise.demo)"
     subprocess.run([sys.executable, "-c", probe], check=True)
+
+
+def test_the_tasks_are_offered_for_completion():
+    assert {"fit", "review", "study"} <= set(dir(labelnoise))
 
 
 def test_an_unknown_attribute_is_an_attribute_error():

@@ -11,6 +11,7 @@ def test_scores_are_those_of_scikit_learn(seed):
     generator = torch.Generator().manual_seed(seed)
     labels, predicted = torch.randint(4, (2, 60), generator=generator)
     scores = classification_scores(predicted, labels, num_classes=4)
+    assert classification_scores(predicted.numpy(), labels.numpy(), num_classes=4) == scores
     assert scores.accuracy == pytest.approx(accuracy_score(labels, predicted))
     assert scores.balanced_accuracy == pytest.approx(balanced_accuracy_score(labels, predicted))
     assert scores.macro_f1 == pytest.approx(f1_score(labels, predicted, average="macro"))

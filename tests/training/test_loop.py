@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jaxtyping
 import pytest
 import torch
 from problem import EPOCHS, blobs, run, same
@@ -273,6 +274,12 @@ def test_a_checkpoint_of_another_objective_is_refused(build, changed, tmp_path, 
     monkeypatch.setattr(objectives, "build", lambda *_, **__: build(changed))
     with pytest.raises(ValueError, match="is of another run"):
         run(checkpoint=checkpoint)
+
+
+def test_a_loss_is_told_how_it_becomes_an_objective(monkeypatch):
+    monkeypatch.setattr(objectives, "build", lambda *_, **__: GCELoss())
+    with pytest.raises((ValueError, jaxtyping.TypeCheckError), match=r"got GCELoss; .* by Stateless|GCELoss"):
+        run()
 
 
 def test_a_checkpoint_of_more_epochs_is_refused(tmp_path):

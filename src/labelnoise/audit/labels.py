@@ -62,7 +62,11 @@ def audit_labels(
         seed: of the random part of large data that the calibration is fitted on.
 
     Raises:
-        ValueError: shapes that do not fit, rows that are no probabilities, labels out of range, an unknown assumption.
+        ValueError: shapes that do not fit, fewer than two rows or classes, rows that are no probabilities, labels out
+            of range, names that are not k different ones, an unknown assumption, a ``max_false_flags`` out of range.
+
+    Warns:
+        AuditWarning: labels disagree more the surer the model is.
 
     Example:
         >>> import numpy as np
@@ -120,6 +124,8 @@ def audit_labels(
 def label_quality(pred_probs: Any, labels: Any, *, assume: Assume = "auto") -> np.ndarray:
     """1 - p_wrong of :func:`audit_labels`: near 1 for a label that can be trusted, near 0 for one that is wrong.
 
+    Raises ``ValueError`` for what :func:`audit_labels` refuses.
+
     >>> import numpy as np
     >>> label_quality(np.tile([[0.9, 0.1], [0.2, 0.8]], (50, 1)), np.array([0, 1] * 50)).min() > 0.5
     np.True_
@@ -130,15 +136,22 @@ def label_quality(pred_probs: Any, labels: Any, *, assume: Assume = "auto") -> n
 def estimate_noise_rate(pred_probs: Any, labels: Any, *, assume: Assume = "auto") -> Estimate:
     """How many labels are wrong, with the interval of :func:`audit_labels`.
 
+    Raises ``ValueError`` for what :func:`audit_labels` refuses.
+
     >>> import numpy as np
-    >>> round(estimate_noise_rate(np.tile([[0.9, 0.1], [0.2, 0.8]], (50, 1)), np.array([0, 1] * 50)).rate, 1)
-    0.0
+    >>> pred_probs = np.random.default_rng(0).dirichlet([0.2, 0.2, 0.2], size=1000)
+    >>> labels = pred_probs.argmax(1)
+    >>> labels[:100] = (labels[:100] + 1) % 3  # a tenth is wrong
+    >>> round(estimate_noise_rate(pred_probs, labels).rate, 2)
+    0.1
     """
     return audit_labels(pred_probs, labels, assume=assume).estimate
 
 
 def estimate_transition_matrix(pred_probs: Any, labels: Any, *, assume: Assume = "auto") -> np.ndarray:
-    """p(given label = column | true label = row) by :func:`audit_labels`, (k, k).
+    """p(given label = column | true label = row) by :func:`audit_labels`, (k, k); ``ForwardLoss`` wants it as a tensor.
+
+    Raises ``ValueError`` for what :func:`audit_labels` refuses.
 
     >>> import numpy as np
     >>> estimate_transition_matrix(np.tile([[0.9, 0.1], [0.2, 0.8]], (50, 1)), np.array([0, 1] * 50)).shape

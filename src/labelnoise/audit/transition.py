@@ -3,6 +3,7 @@
 import math
 from numbers import Real
 
+import numpy as np
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
@@ -11,7 +12,9 @@ ROW_SUM_TOLERANCE = 1e-2
 """A softmax in bfloat16 is off by up to 0.4 %; logits, or one probability a class, are off by far more."""
 
 
-def anchor_transition(probabilities: Float[Tensor, "n k"], *, quantile: float = 1.0) -> Float64[Tensor, "k k"]:
+def anchor_transition(
+    pred_probs: Float[Tensor | np.ndarray, "n k"], *, quantile: float = 1.0
+) -> Float64[Tensor, "k k"]:
     r"""Estimate the transition matrix of the noise: row i is the prediction for the anchor, the sample surest to be i.
 
     .. math::
@@ -20,8 +23,8 @@ def anchor_transition(probabilities: Float[Tensor, "n k"], *, quantile: float = 
     Where p is exact and x^i surely belongs to class i, the prediction for it is the noise itself, row i of T.
 
     Args:
-        probabilities: (n, k), p(noisy label | x) for unlabelled or training inputs, from a network trained with cross
-            entropy on the noisy labels. The authors predict on the training inputs.
+        pred_probs: (n, k), p(noisy label | x) for unlabelled or training inputs, from a network trained with cross
+            entropy on the noisy labels; a tensor or an array. The authors predict on the training inputs.
         quantile: which sample of each column is its anchor, in (0, 1]. The default, 1, is the paper's definition, the
             largest probability (the first such row, if several tie). 0.97 is the variant the authors use everywhere but
             on CIFAR-100: it passes over the surest 3 %, which a network that has begun to fit wrong labels gives nearly
@@ -44,11 +47,12 @@ def anchor_transition(probabilities: Float[Tensor, "n k"], *, quantile: float = 
     When it hurts: many classes, few samples, or a network trained for too long, whose one-hot predictions make T-hat
     the identity, so that Forward becomes cross entropy.
 
-    Source: Patrini et al. 2017 (arXiv 1609.03683), section 4.1; the 0.97 is in their code (giorgiop/loss-correction,
+    Source: Patrini et al. 2017 (arXiv 1609.03683), theorem 3; the 0.97 is in their code (giorgiop/loss-correction,
     ``experiment.py``). Deviation: they take the largest value *below* the 97th percentile, which is another row only
     if 0.97 (n - 1) is whole or values tie, and overwrite what they pass over with zeros that a later row can read.
     """
-    _check(probabilities, quantile)
+    _check(pred_probs, quantile)
+    probabilities = torch.as_tensor(pred_probs)
     last = len(probabilities) - 1
     rank = last - math.floor(quantile * last)
     # stable: of equal probabilities the first row, on any machine
@@ -57,17 +61,18 @@ def anchor_transition(probabilities: Float[Tensor, "n k"], *, quantile: float = 
     return rows / rows.sum(dim=1, keepdim=True)
 
 
-def _check(probabilities: object, quantile: object) -> None:
-    if not isinstance(probabilities, Tensor) or not probabilities.is_floating_point():
-        got = probabilities.dtype if isinstance(probabilities, Tensor) else type(probabilities).__name__
-        raise ValueError(f"probabilities must be a floating point tensor of shape (n, k), got {got}")
+def _check(pred_probs: object, quantile: object) -> None:
+    probabilities = torch.as_tensor(pred_probs) if isinstance(pred_probs, Tensor | np.ndarray) else None
+    if probabilities is None or not probabilities.is_floating_point():
+        got = type(pred_probs).__name__ if probabilities is None else probabilities.dtype
+        raise ValueError(f"pred_probs must be floating point of shape (n, k), a tensor or an array, got {got}")
     if probabilities.ndim != 2 or not probabilities.numel():
-        raise ValueError(f"probabilities must be of shape (n, k), n and k not 0, got {tuple(probabilities.shape)}")
+        raise ValueError(f"pred_probs must be of shape (n, k), n and k not 0, got {tuple(probabilities.shape)}")
     if not (probabilities >= 0).all():  # also catches NaN
-        raise ValueError(f"probabilities must be at least 0, got {probabilities.min().item()}")
+        raise ValueError(f"pred_probs must be at least 0, got {probabilities.min().item()}")
     sums = probabilities.sum(dim=1, dtype=torch.float64)
     worst = sums[(sums - 1).abs().argmax()].item()
     if not abs(worst - 1) <= ROW_SUM_TOLERANCE:
-        raise ValueError(f"probabilities must have rows that sum to 1, got a row that sums to {worst}")
+        raise ValueError(f"pred_probs must have rows that sum to 1, got a row that sums to {worst}")
     if isinstance(quantile, bool) or not isinstance(quantile, Real) or not 0 < float(quantile) <= 1:
         raise ValueError(f"quantile must be within (0, 1], got {quantile!r}")

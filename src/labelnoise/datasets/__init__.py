@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from labelnoise import _registry
+from labelnoise._types import Texts
 from labelnoise.datasets._dataset import Dataset
 from labelnoise.datasets._source import ROOT_VARIABLE, Source, data_root
 from labelnoise.datasets.cifar10 import SOURCE as _CIFAR10
@@ -27,6 +28,7 @@ __all__ = [
     "ROOT_VARIABLE",
     "Dataset",
     "Source",
+    "Texts",
     "cifar10",
     "cifar10n",
     "cifar100",

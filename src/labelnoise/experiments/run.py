@@ -96,4 +96,4 @@ def _train(
 def _predict(config: RunConfig, model: nn.Module, result: TrainingResult, problem: Problem, device: str) -> Tensor:
     """Class probabilities of the training samples under the best weights, on the CPU."""
     fabric = open_fabric(device, config.precision)
-    return predict(model, result.best_state, problem.training.inputs.to(fabric.device), fabric=fabric).cpu()
+    return predict(model, result.best_state, problem.training.inputs, fabric=fabric).cpu()

@@ -4,17 +4,22 @@ from collections.abc import Callable
 from typing import Any
 
 from labelnoise import _registry
+from labelnoise._types import SparseRows
 from labelnoise.features.lsa import Lsa
 from labelnoise.features.standard import Standard
 from labelnoise.features.table import TableFeatures
 from labelnoise.features.tfidf import Tfidf
 from labelnoise.features.tokens import Tokens
 
-__all__ = ["Lsa", "Standard", "TableFeatures", "Tfidf", "Tokens", "build"]
+__all__ = ["Lsa", "SparseRows", "Standard", "TableFeatures", "Tfidf", "Tokens", "build"]
 
 REGISTRY: dict[str, Callable[..., Lsa | Tfidf]] = {"lsa": Lsa, "tfidf": Tfidf}
 
 
 def build(name: str, **settings: Any) -> Lsa | Tfidf:
-    """The features registered under ``name``, not fitted yet."""
+    """``"tfidf"`` or ``"lsa"``, as a recipe of texts names them, not fitted yet.
+
+    >>> build("tfidf", max_terms=100).fit(["a red car", "a red bus"]).transform(["red"]).shape
+    torch.Size([1, 1])
+    """
     return _registry.build("features", REGISTRY, name, settings)

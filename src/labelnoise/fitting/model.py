@@ -69,7 +69,7 @@ class SavedModel(NamedTuple):
         for start in range(0, len(data.ids), _ROWS_AT_ONCE):
             raw: Any = data.inputs
             raw = raw.slice(start, _ROWS_AT_ONCE) if self.kind == "table" else raw[start : start + _ROWS_AT_ONCE]
-            inputs: Any = self.transform.transform(raw).to(fabric.device)
+            inputs: Any = self.transform.transform(raw)
             parts.append(predict(network, network.state_dict(), inputs, fabric=fabric).cpu())
         return torch.cat(parts)
 

@@ -177,15 +177,12 @@ def _train(work: Work, job: Job, folder: Path) -> Trained:
         )
 
     def probabilities(inputs: Any) -> Tensor:
-        return predict(network, result.best_state, inputs.to(fabric.device), fabric=fabric).cpu()
+        return predict(network, result.best_state, inputs, fabric=fabric).cpu()
 
     test_accuracy = None
     if prepared.test is not None:
         hits = probabilities(prepared.test.inputs).argmax(1) == prepared.test.labels
-        test = prepared.test._replace(
-            inputs=prepared.test.inputs.to(fabric.device), labels=prepared.test.labels.to(fabric.device)
-        )
-        test_accuracy = hits.double().mean().item(), evaluate(network, test, fabric=fabric)[0]
+        test_accuracy = hits.double().mean().item(), evaluate(network, prepared.test, fabric=fabric)[0]
     return Trained(
         history=result.history,
         best_epoch=result.best_epoch,

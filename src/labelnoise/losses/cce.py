@@ -19,9 +19,9 @@ def cce_loss(
 ) -> Float[Tensor, "*values"]:
     r"""Categorical cross entropy, :math:`-\log p_y`: the loss that every number of the paper is compared with.
 
-    It is ``torch.nn.functional.cross_entropy`` but for two things, which hold for every loss of this package: half
-    precision logits are computed and returned in float32, and the mean of an empty or fully masked batch is a zero
-    that has a gradient.
+    It is ``torch.nn.functional.cross_entropy`` but for three things, which hold for every loss of this package: half
+    precision logits are computed and returned in float32, the mean of an empty or fully masked batch is a zero that
+    has a gradient, and from 2^22 logits on autograd has no second derivative (``torch.func`` has).
 
     Args:
         logits: unnormalised scores, shape (k), (n, k) or (n, k, d1..), any float dtype.
@@ -35,7 +35,8 @@ def cce_loss(
         nats; a scalar, or with ``reduction="none"`` one value a label. float32, or float64 for float64 logits.
 
     Raises:
-        ValueError: shapes or dtypes that do not fit, and on the CPU a label out of range.
+        ValueError: shapes or dtypes that do not fit, an option out of range, and on the CPU a label out of range.
+        RuntimeError: a backward through the backward of 2^22 logits or more.
 
     Example:
         >>> import torch

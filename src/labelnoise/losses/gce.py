@@ -28,17 +28,17 @@ def gce_loss(
         labels: int64 class indices of the logits' shape without k, or class probabilities of the logits' shape.
         q: 0 is cross entropy itself, 1 is 1 - p_y = MAE / 2. Above 1 the loss stays bounded (by 1/q) and turns away
             from badly fitted samples faster still; the paper stops at 1. Default 0.7: section 4 of the paper. Also a
-            tensor, without gradient, of one q or of one a sample; its values are not checked, since they may lie on
+            tensor, without gradient, of one q or of one a label; its values are not checked, since they may lie on
             an accelerator.
         weight, ignore_index, reduction, label_smoothing: see :func:`~labelnoise.losses.cce_loss`. A weight multiplies
             Lq, never the cross entropy inside it.
 
     Returns:
-        a value in [0, 1/q] for each label, reduced; float32, or float64 for float64 logits.
+        a value in [0, 1/q], at q = 0 without bound, for each label, reduced; float32, or float64 for float64 logits.
 
     Raises:
-        ValueError: q < 0 or a q that needs a gradient, shapes or dtypes that do not fit, and on the CPU a label out of
-            range.
+        ValueError: q < 0, or a q that needs a gradient or is no floating point; what ``cce_loss`` refuses.
+        RuntimeError: as of ``cce_loss``.
 
     Example:
         >>> import torch
@@ -73,7 +73,7 @@ def gce_loss(
 class GCELoss(Loss):
     """Module form of :func:`gce_loss`: **q near 0 is cross entropy, q near 1 is MAE**.
 
-    Class weights, which ``nn.CrossEntropyLoss`` takes first, go by name: a tensor in the first place is a q a sample.
+    Class weights, which ``nn.CrossEntropyLoss`` takes first, go by name: a tensor in the first place is a q a label.
     """
 
     q: float | Tensor

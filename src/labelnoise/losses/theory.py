@@ -21,6 +21,20 @@ from torch import Tensor
 from labelnoise.losses._box_cox import lq
 from labelnoise.losses.truncated_gce import check_truncation
 
+__all__ = [
+    "ExcessRisk",
+    "NoisyRiskIdentity",
+    "SumBounds",
+    "class_dependent_excess_risk",
+    "gce_sum_bounds",
+    "is_symmetric",
+    "noisy_risk_identity",
+    "sum_over_labels",
+    "truncated_gce_sum_bounds",
+    "truncation_tightens",
+    "uniform_noise_excess_risk",
+]
+
 PerSampleLoss = Callable[[Float[Tensor, "n k"], Int64[Tensor, "n"]], Float[Tensor, "n"]]
 
 
@@ -34,8 +48,10 @@ class SumBounds(NamedTuple):
 class ExcessRisk(NamedTuple):
     """A and A' of theorem 1, for the minimiser f* of the clean risk R and the minimiser fh of the noisy risk R^rate."""
 
-    noisy_upper: float  # 0 <= R^rate(f*) - R^rate(fh) <= A
-    clean_lower: float  # A' <= R(f*) - R(fh) <= 0
+    noisy_upper: float
+    """A, where 0 <= R^rate(f*) - R^rate(fh) <= A."""
+    clean_lower: float
+    """A', where A' <= R(f*) - R(fh) <= 0."""
 
 
 class NoisyRiskIdentity(NamedTuple):
@@ -43,8 +59,10 @@ class NoisyRiskIdentity(NamedTuple):
 
     noisy_risk: Float[Tensor, "sets"]
     identity_risk: Float[Tensor, "sets"]
-    gap: float  # the largest distance between the two sides
-    holds: bool  # whether rounding explains that gap
+    gap: float
+    """The largest distance between the two sides."""
+    holds: bool
+    """Whether rounding explains that gap."""
 
 
 def sum_over_labels(loss: PerSampleLoss, logits: Float[Tensor, "n k"]) -> Float[Tensor, "n"]:

@@ -32,6 +32,7 @@ def truncated_gce_loss(
         logits, labels: see :func:`~labelnoise.losses.gce_loss`; of a soft label every class is truncated by itself.
         q: **q near 0 is cross entropy, q near 1 is MAE**. Default 0.7: section 4 of the paper.
         k: the probability at which the loss becomes constant, in (0, 1). Default 0.5: section 4 of the paper.
+            In shapes k counts the classes.
         weight, ignore_index, reduction, label_smoothing: see :func:`~labelnoise.losses.cce_loss`.
 
     Returns:

@@ -2,13 +2,14 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
 
 class ClassificationScores(NamedTuple):
-    """Fractions."""
+    """Fractions; NaN without samples."""
 
     accuracy: float
     balanced_accuracy: float
@@ -20,9 +21,9 @@ class ClassificationScores(NamedTuple):
 
 
 def classification_scores(
-    predicted: Int64[Tensor, "n"], labels: Int64[Tensor, "n"], num_classes: int
+    predicted: Int64[Tensor | np.ndarray, "n"], labels: Int64[Tensor | np.ndarray, "n"], num_classes: int
 ) -> ClassificationScores:
-    """Score predictions against labels.
+    """Score predictions against labels, as tensors or as the arrays of an audit.
 
     Raises:
         ValueError: what is not int64 of shape (n,) both, or no class, as open-set noise's true label -1.
@@ -30,6 +31,7 @@ def classification_scores(
     >>> classification_scores(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1]), num_classes=3)  # doctest: +ELLIPSIS
     ClassificationScores(accuracy=0.66..., balanced_accuracy=0.75, macro_f1=0.66..., recall_per_class=[1.0, 0.5, None])
     """
+    predicted, labels = (torch.as_tensor(part).detach().cpu() for part in (predicted, labels))
     for name, classes in {"predicted": predicted, "labels": labels}.items():
         if classes.dtype != torch.int64 or classes.ndim != 1 or classes.shape != labels.shape:
             got = f"{classes.dtype} of shape {tuple(classes.shape)}"

@@ -37,7 +37,7 @@ __all__ = [
 REGISTRY: dict[str, Callable[..., NoiseRecord]] = {name: globals()[name] for name in __all__}
 
 # open_set replaces inputs and keeps the labels: exported beside the models of noisy labels, not one of them.
-__all__ += ["OpenSetRecord", "build", "names", "open_set", "settings_of"]
+__all__ += ["NoiseRecord", "OpenSetRecord", "build", "names", "open_set", "settings_of"]
 
 
 def names() -> list[str]:

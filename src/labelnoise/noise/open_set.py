@@ -40,7 +40,7 @@ def open_set(
     r"""Replace the inputs of round(eta n) samples, drawn at random, by inputs of another data set; the labels stay.
 
     This is noise of the inputs, not of the labels: ``labels`` come back as they are, no transition matrix describes it,
-    and there is no :class:`~labelnoise._types.NoiseRecord`. So it stands outside ``build`` and ``names``, which list
+    and there is no :class:`~labelnoise.noise.NoiseRecord`. So it stands outside ``build`` and ``names``, which list
     the models that turn labels into noisy labels.
 
     At one seed the samples replaced at a low rate are also replaced, by the same inputs, at a higher one.

@@ -14,7 +14,7 @@ def pair_flip(labels: Int64[Tensor, "n"], *, rate: float, num_classes: int, gene
 
     .. math:: p(\tilde y = (i + 1) \bmod k \mid y = i) = \eta
 
-    From eta = 1/2 on, the wrong label is as frequent as the true one and no loss can tell them apart.
+    From eta = 1/2 on, the wrong label is at least as frequent as the true one and no loss can tell them apart.
 
     Args:
         labels: (n,) true classes, int64.

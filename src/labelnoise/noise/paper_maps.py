@@ -48,40 +48,97 @@ CIFAR100_SUPERCLASS = {
 
 
 def cifar10_map(labels: Int64[Tensor, "n"], *, rate: float, generator: torch.Generator) -> NoiseRecord:
-    """:func:`map_flip` with ``CIFAR10_MAP``: half of the classes flip, so eta/2 of balanced labels are wrong.
+    """Truck to automobile (9 to 1), bird to airplane (2 to 0), deer to horse (4 to 7), cat and dog (3 and 5) swap.
 
-    >>> clean = torch.arange(10)
-    >>> cifar10_map(clean, rate=1.0, generator=torch.Generator().manual_seed(0)).labels
-    tensor([0, 1, 0, 5, 7, 3, 6, 7, 8, 1])
+    Half of the classes flip, so eta/2 of balanced labels are wrong; see :func:`map_flip`.
+
+    Args:
+        labels: (n,) true classes, int64.
+        rate: eta, within [0, 1].
+        generator: decides which labels flip.
+
+    Raises:
+        ValueError: labels that are no classes of the data set, or a rate out of range.
+
+    Example:
+        >>> clean = torch.arange(10)
+        >>> cifar10_map(clean, rate=1.0, generator=torch.Generator().manual_seed(0)).labels
+        tensor([0, 1, 0, 5, 7, 3, 6, 7, 8, 1])
+
+    Source: Zhang and Sabuncu 2018 (arXiv 1805.07836), section 4; the map is that of Patrini et al. 2017
+    (arXiv 1609.03683), section 5.
     """
     return map_flip(labels, mapping=CIFAR10_MAP, rate=rate, num_classes=10, generator=generator)
 
 
 def fashion_mnist_map(labels: Int64[Tensor, "n"], *, rate: float, generator: torch.Generator) -> NoiseRecord:
-    """:func:`map_flip` with ``FASHION_MNIST_MAP``: half of the classes flip, so eta/2 of balanced labels are wrong.
+    """Boot to sneaker (9 to 7), sneaker to sandal (7 to 5), pullover to shirt (2 to 6), coat and dress (4 and 3) swap.
 
-    >>> clean = torch.arange(10)
-    >>> fashion_mnist_map(clean, rate=1.0, generator=torch.Generator().manual_seed(0)).labels
-    tensor([0, 1, 6, 4, 3, 5, 6, 5, 8, 7])
+    Half of the classes flip, so eta/2 of balanced labels are wrong; see :func:`map_flip`.
+
+    Args:
+        labels: (n,) true classes, int64.
+        rate: eta, within [0, 1].
+        generator: decides which labels flip.
+
+    Raises:
+        ValueError: labels that are no classes of the data set, or a rate out of range.
+
+    Example:
+        >>> clean = torch.arange(10)
+        >>> fashion_mnist_map(clean, rate=1.0, generator=torch.Generator().manual_seed(0)).labels
+        tensor([0, 1, 6, 4, 3, 5, 6, 5, 8, 7])
+
+    Source: Zhang and Sabuncu 2018 (arXiv 1805.07836), section 4 (an unverified
+    transcription).
     """
     return map_flip(labels, mapping=FASHION_MNIST_MAP, rate=rate, num_classes=10, generator=generator)
 
 
 def cifar100_circular(labels: Int64[Tensor, "n"], *, rate: float, generator: torch.Generator) -> NoiseRecord:
-    """:func:`map_flip` with ``CIFAR100_CIRCULAR``: every class flips, so eta of the labels are wrong.
+    """Each class to the next, one cycle over all hundred.
 
-    >>> clean = torch.tensor([0, 98, 99])
-    >>> cifar100_circular(clean, rate=1.0, generator=torch.Generator().manual_seed(0)).labels
-    tensor([ 1, 99,  0])
+    Every class flips, so eta of the labels are wrong; see :func:`map_flip`.
+
+    Args:
+        labels: (n,) true classes, int64.
+        rate: eta, within [0, 1].
+        generator: decides which labels flip.
+
+    Raises:
+        ValueError: labels that are no classes of the data set, or a rate out of range.
+
+    Example:
+        >>> clean = torch.tensor([0, 98, 99])
+        >>> cifar100_circular(clean, rate=1.0, generator=torch.Generator().manual_seed(0)).labels
+        tensor([ 1, 99,  0])
+
+    Source: Zhang and Sabuncu 2018 (arXiv 1805.07836), section 4; whether the paper's cycle is this
+    one or :func:`cifar100_superclass` is unsettled.
     """
     return map_flip(labels, mapping=CIFAR100_CIRCULAR, rate=rate, num_classes=100, generator=generator)
 
 
 def cifar100_superclass(labels: Int64[Tensor, "n"], *, rate: float, generator: torch.Generator) -> NoiseRecord:
-    """:func:`map_flip` with ``CIFAR100_SUPERCLASS``: every class flips, so eta of the labels are wrong.
+    """Each class to the next of its superclass, twenty cycles of five.
 
-    >>> clean = torch.tensor([4, 30, 95])
-    >>> cifar100_superclass(clean, rate=1.0, generator=torch.Generator().manual_seed(0)).labels
-    tensor([30, 55,  4])
+    The superclasses are the data set's coarse labels, and no blocks of five consecutive fine ones, which are numbered
+    alphabetically. Every class flips, so eta of the labels are wrong; see :func:`map_flip`.
+
+    Args:
+        labels: (n,) true classes, int64.
+        rate: eta, within [0, 1].
+        generator: decides which labels flip.
+
+    Raises:
+        ValueError: labels that are no classes of the data set, or a rate out of range.
+
+    Example:
+        >>> clean = torch.tensor([4, 30, 95])
+        >>> cifar100_superclass(clean, rate=1.0, generator=torch.Generator().manual_seed(0)).labels
+        tensor([30, 55,  4])
+
+    Source: Zhang and Sabuncu 2018 (arXiv 1805.07836), section 4; see
+    :func:`cifar100_circular`.
     """
     return map_flip(labels, mapping=CIFAR100_SUPERCLASS, rate=rate, num_classes=100, generator=generator)

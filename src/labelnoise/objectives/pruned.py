@@ -87,7 +87,8 @@ class PrunedLoss(Objective):
             multiply the values, while the mean goes over samples, not over weights.
         num_samples: rows of the memory, the number of training samples.
         k: the probability at or under which a sample is pruned, in (0, 1). Default 0.5: section 4 of the paper.
-        warmup: epochs with every sample. Default 40, the paper's for CIFAR-10 (80 for CIFAR-100).
+        warmup: epochs with every sample, fewer than the run has. Default 40, the paper's for CIFAR-10 (80 for
+            CIFAR-100).
         period: epochs between prunings. Default 10, as in the public code.
         update: ``"exact"`` takes the probabilities from a pass over the training set, as Algorithm 1 does;
             ``"table"`` takes those seen in the steps of the epoch just ended, which costs nothing.
@@ -99,8 +100,10 @@ class PrunedLoss(Objective):
         class_names: what the warnings call the classes; their numbers without.
 
     Shapes:
-        logits (n, k), labels (n) int64, index (n) int64 -> scalar. ``decisions`` lists every pruning,
-        ``epochs_pruned`` counts the epochs each sample was left out of.
+        logits (n, k), labels (n) int64, index (n) int64 -> scalar. ``index`` counts the training samples from 0, which
+        ``Batch.index``, the row in the data set, need not do; ``predict`` of ``end_epoch`` answers in that order. The
+        buffer ``kept`` is the last decision, ``decisions`` lists every one, and ``epochs_pruned`` counts the epochs
+        each sample was left out of.
 
     Raises:
         ValueError: a setting out of range, or shapes that do not fit; on the CPU also an index out of range, which

@@ -7,7 +7,17 @@ from labelnoise.objectives._objective import Objective
 
 
 class Stateless(Objective):
-    """Wraps any ``loss(logits, labels)`` that returns a scalar, such as ``GCELoss()`` or ``nn.CrossEntropyLoss()``."""
+    """Wraps any ``loss(logits, labels)`` that returns a scalar, such as ``GCELoss()`` or ``nn.CrossEntropyLoss()``.
+
+    Raises:
+        ValueError: an index of another shape than the labels; a loss that gives more than one number a batch.
+
+    Example:
+        >>> import torch
+        >>> objective = Stateless(nn.CrossEntropyLoss())
+        >>> objective(torch.zeros(2, 4), torch.tensor([0, 3]), torch.arange(2))
+        tensor(1.3863)
+    """
 
     def __init__(self, loss: nn.Module) -> None:
         super().__init__()

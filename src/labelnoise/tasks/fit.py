@@ -128,7 +128,7 @@ def fit(
             candidates.
         epochs: of each training, whatever the budget says of them.
         refine: train again without the flagged rows, and keep the better of the two; ``None`` if the budget allows.
-        folds: audit by so many-fold cross-validation of the chosen loss; 0 for by its one run; ``None`` for 5 where
+        folds: audit by so many-fold cross-validation of the chosen loss; 0 for its one run; ``None`` for 5 where
             there are fewer than 500 rows, whose one run is too short to tell much, else 0.
         balanced: choose by the mean recall of the classes instead of the accuracy.
         assume, max_false_flags: as of :func:`labelnoise.audit.audit_labels`.

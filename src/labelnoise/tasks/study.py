@@ -35,6 +35,8 @@ from labelnoise.reports import (
 )
 from labelnoise.runs import RunConfig, short_names
 
+__all__ = ["read", "report", "run", "status"]
+
 _SELECTABLE: dict[str, Callable[[RunConfig, str], bool]] = {
     "dataset": lambda run, name: run.dataset.name == name,
     "loss": lambda run, name: run.loss.name == name,
@@ -94,7 +96,11 @@ def status(out: Path | str) -> Counts:
 
 
 def read(out: Path | str) -> Study:
-    """What is finished of the study in ``out``."""
+    """What is finished of the study in ``out``.
+
+    Raises:
+        ValueError: no study, or data that are not there.
+    """
     return read_study(_read_recipe(Path(out)), Path(out))
 
 

@@ -1,6 +1,6 @@
 """Train a model on noisy labels: one loop, exact resume, and a record of what every sample did."""
 
-from labelnoise._types import Batch
+from labelnoise._types import Batch, TrainingRecord
 from labelnoise.training._checks import NonFiniteLossError, check_warmup
 from labelnoise.training.augment import REGISTRY as AUGMENTATIONS
 from labelnoise.training.augment import build_augment
@@ -15,6 +15,7 @@ from labelnoise.training.loop import (
     train,
 )
 from labelnoise.training.progress import open_progress, progress_bar
+from labelnoise.training.record import Recorder
 from labelnoise.training.schedule import REGISTRY as SCHEDULES
 from labelnoise.training.schedule import build_schedule
 from labelnoise.training.seeds import child_generator, child_seed, seeded
@@ -31,6 +32,8 @@ __all__ = [
     "Member",
     "NonFiniteLossError",
     "Precision",
+    "Recorder",
+    "TrainingRecord",
     "TrainingResult",
     "Trajectory",
     "build_augment",

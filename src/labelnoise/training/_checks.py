@@ -42,6 +42,9 @@ def _checksum(tensor: Tensor) -> str:
 
 def check_run(model: nn.Module, objective: Objective, splits: dict[str, Batch | None], *, epochs: int) -> None:
     """Refuse what would fail later, or never."""
+    if not isinstance(objective, Objective):  # pyright: ignore[reportUnnecessaryIsInstance]
+        name = type(objective).__name__
+        raise ValueError(f"objective must be one of labelnoise.objectives, got {name}; a loss becomes one by Stateless")
     check_warmup(objective, epochs)
     for name, split in splits.items():
         if split is not None:

@@ -75,5 +75,18 @@ REGISTRY: dict[str, Callable[..., Augment | None]] = {"crop": crop, "crop_flip":
 
 
 def build_augment(name: str, **settings: object) -> Augment | None:
-    """The augmentation registered under ``name``, called as ``augment(inputs, generator)``; None for ``"none"``."""
+    """The augmentation registered under ``name``, called as ``augment(inputs, generator)``.
+
+    Args:
+        name: ``"crop"``, random crops after padding; ``"crop_flip"``, which also flips half of them; ``"none"``: None.
+        settings: ``padding`` of the first two, in pixels, default 4.
+
+    Raises:
+        ValueError: an unknown name or setting, a padding below 0.
+
+    Example:
+        >>> augment = build_augment("crop_flip", padding=2)
+        >>> augment(torch.zeros(5, 3, 8, 8), torch.Generator().manual_seed(0)).shape
+        torch.Size([5, 3, 8, 8])
+    """
     return _registry.build("augmentation", REGISTRY, name, settings)

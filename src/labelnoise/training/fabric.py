@@ -48,6 +48,9 @@ def open_fabric(device: str = "auto", precision: Precision = "32-true") -> Fabri
     TensorFloat-32 stays as torch's own switches, which hold for the whole process, have it: by default convolutions on
     CUDA use it, where nearly all the arithmetic is, and matrix products do once you say
     ``torch.set_float32_matmul_precision("high")``.
+
+    Raises:
+        ValueError: another device, or one that this machine does not have; another precision.
     """
     if device not in ("auto", "cpu", "cuda", "mps"):
         raise ValueError(f"device must be 'auto', 'cpu', 'cuda' or 'mps', got {device!r}")

@@ -84,7 +84,8 @@ def train(
 
     Args:
         model: maps inputs (n, ..) to logits (n, k); trained in place.
-        objective: called as ``objective(logits, labels, index)``, its rows numbering ``train`` from 0.
+        objective: called as ``objective(logits, labels, index)``, its rows numbering ``train`` from 0;
+            ``Stateless(loss)`` of a loss that has no memory.
         train, validation, test: whole splits; ``validation`` carries noisy labels and alone chooses the best epoch.
         fabric: a launched ``lightning_fabric.Fabric`` of one process; it knows device and precision.
         optimizer: over the model's parameters.
@@ -100,7 +101,9 @@ def train(
         on_epoch: told each epoch's metrics, for a progress bar or a log.
 
     Raises:
-        ValueError: data that are empty, not finite, mismatched or out of the model's classes.
+        ValueError: data that are empty, not finite, mismatched or out of the model's classes, of which there must be
+            two; an objective that is none, or whose warm-up does not end; no epochs or samples a batch; a Fabric of
+            several processes; a checkpoint that is damaged, of another run or of more epochs.
         NonFiniteLossError: the loss became NaN or infinite; says at which epoch and step.
 
     Example:
@@ -218,12 +221,15 @@ def train(
 def evaluate(model: nn.Module, data: Batch, *, fabric: Fabric, balanced: bool = False) -> tuple[float, float]:
     """Accuracy (a fraction, of samples or the mean over the classes) and mean cross entropy (nats), in eval mode.
 
+    The model is where ``fabric`` is; the data may be elsewhere.
+
     >>> from labelnoise.training import open_fabric
     >>> data = Batch(torch.tensor([[5.0, 0.0], [0.0, 5.0]]), torch.tensor([0, 0]), torch.arange(2))
     >>> accuracy, loss = evaluate(nn.Identity(), data, fabric=open_fabric("cpu"))
     >>> accuracy
     0.5
     """
+    data = _to(data, fabric.device)
     weight = torch.ones(len(data.labels), device=fabric.device)
     if balanced:
         weight /= data.labels.bincount()[data.labels]
@@ -239,11 +245,14 @@ def evaluate(model: nn.Module, data: Batch, *, fabric: Fabric, balanced: bool = 
 def predict(model: nn.Module, state: State, inputs: Tensor | SparseRows, *, fabric: Fabric) -> Float[Tensor, "n k"]:
     """Class probabilities under the weights ``state``, in eval mode; the model keeps its own weights and mode.
 
+    Model and weights are where ``fabric`` is, as are the probabilities; the inputs may be elsewhere.
+
     >>> from labelnoise.training import open_fabric
     >>> model = nn.Linear(2, 3)
     >>> predict(model, model.state_dict(), torch.zeros(5, 2), fabric=open_fabric("cpu")).shape
     torch.Size([5, 3])
     """
+    inputs = inputs.to(fabric.device)
     with torch.inference_mode(), eval_mode(model), fabric.autocast():
         batches = [
             functional_call(model, state, (_take(inputs, rows),), tie_weights=False).float().softmax(1)
@@ -254,7 +263,8 @@ def predict(model: nn.Module, state: State, inputs: Tensor | SparseRows, *, fabr
 
 def label_probability(model: nn.Module, state: State, data: Batch, *, fabric: Fabric) -> Float[Tensor, "n"]:
     """p_y of every sample of ``data`` under the weights ``state``."""
-    return predict(model, state, data.inputs, fabric=fabric).gather(1, data.labels[:, None]).squeeze(1)
+    labels = data.labels.to(fabric.device)
+    return predict(model, state, data.inputs, fabric=fabric).gather(1, labels[:, None]).squeeze(1)
 
 
 def _take(inputs: Tensor | SparseRows, rows: Tensor) -> Tensor:

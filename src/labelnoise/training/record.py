@@ -13,7 +13,19 @@ _LARGEST = torch.finfo(torch.float16).max
 
 
 class Recorder:
-    """Writes one row an epoch from logits the step has computed anyway."""
+    """Writes one row an epoch from logits the step has computed anyway: for :func:`labelnoise.audit.audit_record`.
+
+    Args:
+        train: the training split; ``rows`` of :meth:`add` are positions in it.
+        epochs: at most so many; a sample and epoch costs 4 bytes.
+        device: where the logits are.
+
+    Example:
+        >>> recorder = Recorder(Batch(torch.zeros(2, 1), torch.tensor([0, 1]), torch.arange(2)), 1, torch.device("cpu"))
+        >>> recorder.add(1, torch.tensor([[0.0, 0.0], [3.0, 1.0]]), torch.tensor([0, 1]), torch.arange(2))
+        >>> recorder.result(1).margin
+        tensor([[ 0., -2.]], dtype=torch.float16)
+    """
 
     def __init__(self, train: Batch, epochs: int, device: torch.device) -> None:
         self._train = train

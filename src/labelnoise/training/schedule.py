@@ -50,6 +50,26 @@ REGISTRY: dict[str, Callable[..., LRScheduler]] = {
 def build_schedule(
     name: str, optimizer: Optimizer, *, epochs: int, steps_per_epoch: int, **settings: object
 ) -> LRScheduler:
-    """The schedule registered under ``name`` for ``optimizer``."""
+    """The schedule registered under ``name``, from the learning rate of ``optimizer`` on; it is stepped once a batch.
+
+    Args:
+        name: ``"multi_step"``, times ``gamma`` (.1) after each epoch in ``milestones`` (none: constant);
+            ``"cosine"``, down to zero; ``"one_cycle"``, up for ``warmup_fraction`` (.3) of the steps, then down.
+        optimizer, epochs, steps_per_epoch: of the run.
+        settings: those named above.
+
+    Raises:
+        ValueError: an unknown name or setting; milestones beyond ``epochs``; a warm-up of exactly one step.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+        >>> schedule = build_schedule("multi_step", optimizer, epochs=3, steps_per_epoch=10, milestones=[1])
+        >>> for _ in range(10):
+        ...     optimizer.step()
+        ...     schedule.step()
+        >>> round(optimizer.param_groups[0]["lr"], 6)
+        0.01
+    """
     given = {"optimizer": optimizer, "epochs": epochs, "steps_per_epoch": steps_per_epoch, **settings}
     return _registry.build("schedule", REGISTRY, name, given)

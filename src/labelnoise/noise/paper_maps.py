@@ -74,23 +74,14 @@ def cifar10_map(labels: Int64[Tensor, "n"], *, rate: float, generator: torch.Gen
 def fashion_mnist_map(labels: Int64[Tensor, "n"], *, rate: float, generator: torch.Generator) -> NoiseRecord:
     """Boot to sneaker (9 to 7), sneaker to sandal (7 to 5), pullover to shirt (2 to 6), coat and dress (4 and 3) swap.
 
-    Half of the classes flip, so eta/2 of balanced labels are wrong; see :func:`map_flip`.
-
-    Args:
-        labels: (n,) true classes, int64.
-        rate: eta, within [0, 1].
-        generator: decides which labels flip.
-
-    Raises:
-        ValueError: labels that are no classes of the data set, or a rate out of range.
+    Half of the classes flip, so eta/2 of balanced labels are wrong; arguments and errors are those of :func:`cifar10_map`.
 
     Example:
         >>> clean = torch.arange(10)
         >>> fashion_mnist_map(clean, rate=1.0, generator=torch.Generator().manual_seed(0)).labels
         tensor([0, 1, 6, 4, 3, 5, 6, 5, 8, 7])
 
-    Source: Zhang and Sabuncu 2018 (arXiv 1805.07836), section 4 (an unverified
-    transcription).
+    Source: Zhang and Sabuncu 2018 (arXiv 1805.07836), section 4 (an unverified transcription).
     """
     return map_flip(labels, mapping=FASHION_MNIST_MAP, rate=rate, num_classes=10, generator=generator)
 
@@ -98,23 +89,15 @@ def fashion_mnist_map(labels: Int64[Tensor, "n"], *, rate: float, generator: tor
 def cifar100_circular(labels: Int64[Tensor, "n"], *, rate: float, generator: torch.Generator) -> NoiseRecord:
     """Each class to the next, one cycle over all hundred.
 
-    Every class flips, so eta of the labels are wrong; see :func:`map_flip`.
-
-    Args:
-        labels: (n,) true classes, int64.
-        rate: eta, within [0, 1].
-        generator: decides which labels flip.
-
-    Raises:
-        ValueError: labels that are no classes of the data set, or a rate out of range.
+    Every class flips, so eta of the labels are wrong; arguments and errors are those of :func:`cifar10_map`.
 
     Example:
         >>> clean = torch.tensor([0, 98, 99])
         >>> cifar100_circular(clean, rate=1.0, generator=torch.Generator().manual_seed(0)).labels
         tensor([ 1, 99,  0])
 
-    Source: Zhang and Sabuncu 2018 (arXiv 1805.07836), section 4; whether the paper's cycle is this
-    one or :func:`cifar100_superclass` is unsettled.
+    Source: Zhang and Sabuncu 2018 (arXiv 1805.07836), section 4; whether the paper's cycle is this one or
+    :func:`cifar100_superclass` is unsettled.
     """
     return map_flip(labels, mapping=CIFAR100_CIRCULAR, rate=rate, num_classes=100, generator=generator)
 
@@ -123,22 +106,13 @@ def cifar100_superclass(labels: Int64[Tensor, "n"], *, rate: float, generator: t
     """Each class to the next of its superclass, twenty cycles of five.
 
     The superclasses are the data set's coarse labels, and no blocks of five consecutive fine ones, which are numbered
-    alphabetically. Every class flips, so eta of the labels are wrong; see :func:`map_flip`.
-
-    Args:
-        labels: (n,) true classes, int64.
-        rate: eta, within [0, 1].
-        generator: decides which labels flip.
-
-    Raises:
-        ValueError: labels that are no classes of the data set, or a rate out of range.
+    alphabetically. Every class flips, so eta of the labels are wrong; arguments and errors are those of :func:`cifar10_map`.
 
     Example:
         >>> clean = torch.tensor([4, 30, 95])
         >>> cifar100_superclass(clean, rate=1.0, generator=torch.Generator().manual_seed(0)).labels
         tensor([30, 55,  4])
 
-    Source: Zhang and Sabuncu 2018 (arXiv 1805.07836), section 4; see
-    :func:`cifar100_circular`.
+    Source: Zhang and Sabuncu 2018 (arXiv 1805.07836), section 4; see :func:`cifar100_circular`.
     """
     return map_flip(labels, mapping=CIFAR100_SUPERCLASS, rate=rate, num_classes=100, generator=generator)

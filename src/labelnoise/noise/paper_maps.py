@@ -74,7 +74,7 @@ def cifar10_map(labels: Int64[Tensor, "n"], *, rate: float, generator: torch.Gen
 def fashion_mnist_map(labels: Int64[Tensor, "n"], *, rate: float, generator: torch.Generator) -> NoiseRecord:
     """Boot to sneaker (9 to 7), sneaker to sandal (7 to 5), pullover to shirt (2 to 6), coat and dress (4 and 3) swap.
 
-    Half of the classes flip, so eta/2 of balanced labels are wrong; arguments and errors are those of :func:`cifar10_map`.
+    Half of the classes flip, so eta/2 of balanced labels are wrong; arguments and errors as of :func:`cifar10_map`.
 
     Example:
         >>> clean = torch.arange(10)
@@ -89,7 +89,7 @@ def fashion_mnist_map(labels: Int64[Tensor, "n"], *, rate: float, generator: tor
 def cifar100_circular(labels: Int64[Tensor, "n"], *, rate: float, generator: torch.Generator) -> NoiseRecord:
     """Each class to the next, one cycle over all hundred.
 
-    Every class flips, so eta of the labels are wrong; arguments and errors are those of :func:`cifar10_map`.
+    Every class flips, so eta of the labels are wrong; arguments and errors as of :func:`cifar10_map`.
 
     Example:
         >>> clean = torch.tensor([0, 98, 99])
@@ -106,7 +106,7 @@ def cifar100_superclass(labels: Int64[Tensor, "n"], *, rate: float, generator: t
     """Each class to the next of its superclass, twenty cycles of five.
 
     The superclasses are the data set's coarse labels, and no blocks of five consecutive fine ones, which are numbered
-    alphabetically. Every class flips, so eta of the labels are wrong; arguments and errors are those of :func:`cifar10_map`.
+    alphabetically. Every class flips, so eta of the labels are wrong; arguments and errors as of :func:`cifar10_map`.
 
     Example:
         >>> clean = torch.tensor([4, 30, 95])

@@ -56,6 +56,10 @@ class TestByClass:
                 [f"{row % 3}/{row}.png" for row in range(14)],
                 "must have 5 images a subfolder on average, .* got 14 in 3",
             ),
+            (
+                [f"{split}/{kind}/{row}.png" for split in ("Train", "val") for kind in "ab" for row in range(5)],
+                r"must hold classes, one a subfolder, got the splits 'Train' and 'val': name one, .*/Train",
+            ),
             (["a/x.txt"], r"must hold images \(.png, .jpg, .*\), got none"),
         ],
     )
@@ -63,6 +67,10 @@ class TestByClass:
         touch(tmp_path, *names)
         with pytest.raises(ValueError, match=message):
             images_by_class(tmp_path)
+
+    def test_classes_may_be_called_like_splits(self, tmp_path):
+        touch(tmp_path, *[f"{kind}/{row}.png" for kind in ("test", "train") for row in range(5)])
+        assert set(images_by_class(tmp_path)[1]) == {"test", "train"}
 
 
 class TestWalking:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 _MIN_IMAGES = 10
 _KINDS_TOLD = 5
+_SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
 _IMAGES_A_CLASS = 5  # on average, as of a table's labels: else the subfolders are something else than classes
 
 
@@ -53,13 +54,18 @@ def images_by_class(folder: Path, *, few: bool = False) -> tuple[ImageFiles, tup
     """The images in the subfolders of a folder, and as labels the subfolders' names; images beside these are left out.
 
     Raises:
-        ValueError: what :func:`images_in` refuses; images in fewer than two subfolders, fewer than ten in all, or
-            fewer than five a subfolder.
+        ValueError: what :func:`images_in` refuses; subfolders that are the splits of a data set, its classes in each;
+            images in fewer than two subfolders, fewer than ten in all, or fewer than five a subfolder.
     """
     paths, ids, left_out = images_in(folder)
     inner = [row for row, name in enumerate(ids) if "/" in name]
     labels = tuple(ids[row].partition("/")[0] for row in inner)
     classes = sorted(set(labels))
+    if classes and {name.lower() for name in classes} <= _SPLITS and all(ids[row].count("/") > 1 for row in inner):
+        got = " and ".join(map(repr, classes))
+        raise ValueError(
+            f"{folder} must hold classes, one a subfolder, got the splits {got}: name one, {folder / classes[0]}"
+        )
     if len(classes) < 2 - few:
         got = f"only {classes[0]!r}" if classes else "none"
         raise ValueError(f"{folder} must have at least two subfolders of images, one a class, got {got}")

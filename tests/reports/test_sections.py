@@ -53,6 +53,14 @@ def test_the_markdown_shows_its_figures_and_says_how_it_was_made():
     assert "x (x cores), Python" in text
 
 
+@pytest.mark.parametrize(("counts", "told"), [((2, 2, 2), "2"), ((1, 3, 2), "1 to 3")])
+def test_how_many_seeds_a_mean_is_over(counts, told):
+    found = with_curves(3, cce=(0.1, 0.4, 0.9), gce=(0.1, 0.4, 0.5), mae=(0.1, 0.2, 0.3))
+    wanted = dict(zip(("cce", "gce", "mae"), counts, strict=True))
+    begun = [run for run in found if run.config.seed < wanted[run.config.loss.name]]
+    assert f"deviation over the seeds ({told})." in study_sections(Findings("", "", begun))[0].text
+
+
 def test_the_pruning_of_each_loss_is_its_own():
     def pruned(run, k, precision):
         loss, pruning = Part(name="pruned_gce", q=0.7, k=k), {"precision": precision, "recall": 0.5}

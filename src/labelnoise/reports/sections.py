@@ -88,7 +88,8 @@ def _each(findings: Findings, words: Callable[[Mapping[str, Any]], str]) -> str:
 
 def _results(runs: Sequence[Run]) -> Section:
     bars = {f"accuracy-{epoch}-epoch": figures.accuracy_bars(runs, epoch) for epoch in ("best", "last")}
-    seeds = " to ".join(str(count) for count in sorted({row.seeds for row in summarise(runs)}))
+    counts = [row.seeds for row in summarise(runs)]
+    seeds = " to ".join(dict.fromkeys(str(count) for count in (min(counts), max(counts))))
     return Section(
         "Test accuracy, and how well the wrong labels were found",
         f"Percent, mean ± standard deviation over the seeds ({seeds}). Best epoch: the one of highest accuracy on "

@@ -108,10 +108,11 @@ def test_a_damaged_recipe_is_named(tmp_path, text):
             command()
 
 
-def test_only_some_runs(tmp_path):
-    study.run("digits", tmp_path, changes=SMALL | {"learning_rate": 0.1}, only="loss=cce,seed=1", workers=1)
-    with (tmp_path / "results.csv").open(newline="") as file:
-        assert [(row["loss"], row["seed"]) for row in csv.DictReader(file)] == [("cce", "1")]
+@pytest.mark.parametrize(("loss", "q"), [("cce", None), ("gce q=0.3", 0.3)])
+def test_only_some_runs(loss, q, tmp_path):
+    study.run("digits", tmp_path, changes=SMALL | {"learning_rate": 0.1}, only=f"loss={loss},seed=1", workers=1)
+    (run,) = (json.loads(path.read_text())["config"] for path in tmp_path.glob("runs/*/run.json"))
+    assert (run["loss"]["name"], run["loss"].get("q"), run["seed"]) == (loss.partition(" ")[0], q, 1)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +120,8 @@ def test_only_some_runs(tmp_path):
     [
         ({"epochs": 4}, "", "holds the study of another recipe"),
         ({"epoch": 4}, "", "unknown setting 'epoch'; did you mean 'epochs'"),
+        ({}, "loss=gce q=0.5", "the selection leaves no run"),
+        ({}, "loss=", "the selection leaves no run"),
         ({}, "losss=gce", "unknown selection 'losss'; did you mean 'loss'"),
     ],
 )

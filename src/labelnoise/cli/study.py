@@ -23,7 +23,7 @@ def run(
     change: Annotated[
         list[str] | None, typer.Option("--set", help="NAME=VALUE over the recipe, such as seeds=3.")
     ] = None,
-    only: Annotated[str, typer.Option(help="Such as loss=gce,rate=0.4.")] = "",
+    only: Annotated[str, typer.Option(help="Such as loss=gce,rate=0.4 or 'loss=gce q=0.7'.")] = "",
     data_dir: DataDir = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto: an accelerator where there is one.")] = "cpu",
 ) -> None:

@@ -33,14 +33,14 @@ from labelnoise.reports import (
     summarise,
     to_csv,
 )
-from labelnoise.runs import RunConfig, short_names
+from labelnoise.runs import Part, RunConfig, short_names
 
 __all__ = ["read", "report", "run", "status"]
 
 _SELECTABLE: dict[str, Callable[[RunConfig, str], bool]] = {
-    "dataset": lambda run, name: run.dataset.name == name,
-    "loss": lambda run, name: run.loss.name == name,
-    "noise": lambda run, name: run.noise.name == name,
+    "dataset": lambda run, words: _is_called(run.dataset, words),
+    "loss": lambda run, words: _is_called(run.loss, words),
+    "noise": lambda run, words: _is_called(run.noise, words),
     "rate": lambda run, rate: run.rate == float(rate),
     "seed": lambda run, seed: run.seed == int(seed),
 }
@@ -65,7 +65,8 @@ def run(
         workers: processes of one thread each.
         changes: settings by dotted name, over the recipe's.
         device: ``"cpu"``, ``"cuda"`` or ``"auto"``, which takes an accelerator where there is one.
-        only: such as ``loss=gce,rate=0.4``; the runs that choose the learning rate are done all the same.
+        only: such as ``loss=gce,rate=0.4`` or ``loss=gce q=0.7``, as the tables name it; the runs that choose the
+            learning rate are done all the same.
 
     Raises:
         ValueError: a recipe with an error, or a folder that cannot be written or holds another study.
@@ -205,3 +206,8 @@ def _selection(only: str) -> Callable[[RunConfig], bool]:
                 raise ValueError(f"only must have a number as {name}, got {value!r}") from None
         wanted.append((name, value))
     return lambda run: all(_SELECTABLE[name](run, value) for name, value in wanted)
+
+
+def _is_called(part: Part, words: str) -> bool:
+    """Whether ``words`` are the part's name and, if any, some of its settings: ``gce``, ``gce q=0.7``."""
+    return {part.name} <= set(words.split()) <= {part.name, *(f"{key}={value}" for key, value in part.settings.items())}

@@ -37,7 +37,7 @@ def cifar10n(root: Path | str, *, labels: str = "worst") -> Dataset:
     Args:
         root: folder with ``cifar10/``, which holds CIFAR-10 and ``CIFAR-10_human.pt``.
         labels: ``worst`` (a wrong one of the three where there is any, 40.21 % wrong), ``aggregate`` (their majority,
-            9.03 %), ``random1``, ``random2`` or ``random3`` (one of them, 17 % to 18 %).
+            9.01 %), ``random1``, ``random2`` or ``random3`` (one of them, 17 % to 18 %).
 
     Raises:
         ValueError: unknown ``labels``; a file that is missing, damaged, hostile or something else; labels that were

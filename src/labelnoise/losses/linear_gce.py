@@ -37,7 +37,7 @@ def linear_gce_loss(
 
     It is ``gce_loss(F.linear(hidden, linear_weight, linear_bias), labels, q)``. From 2^22 logits on they are made,
     turned into their gradient and used up some rows at a time, so that beside the gradients of ``hidden`` and
-    ``linear_weight`` only one chunk of them takes memory, where the two calls take three times all of them. At q = 1
+    ``linear_weight`` only one chunk of them takes memory, where the two calls hold all of them twice. At q = 1
     the gradient is the one of dynamic fine-tuning (DFT), cross entropy times the detached p_y.
 
     Args:

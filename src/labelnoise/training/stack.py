@@ -1,8 +1,8 @@
 """Many small networks trained at once: one call into torch where each of them would make its own.
 
-A step of a small network costs the time of its calls, not of their arithmetic, so a stack of twenty is nearly as fast
-as one. Every run keeps its own data, noise, batch order, loss, memory and best epoch, and its bits do not depend on
-what else is in the stack.
+A step of a small network costs the time of its calls more than of their arithmetic, so a stack of twelve takes what
+three to seven take one by one (``python -m benchmarks.stacked``). Every run keeps its own data, noise, batch order,
+loss, memory and best epoch, and its bits do not depend on what else is in the stack.
 """
 
 import copy

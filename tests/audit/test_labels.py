@@ -230,6 +230,7 @@ PROBABILITIES, LABELS = np.full((4, 2), 0.5), np.array([0, 1, 0, 1])
         ({"labels": LABELS - 1}, r"labels must be within \[0, 2\), .* got -1 to 0"),
         ({"class_names": ["a"]}, "class_names must be 2 different ones.* got .'a',."),
         ({"class_names": ["a", "a"]}, "class_names must be 2 different ones"),
+        ({"seed": -1}, "seed must be 0 or more, got -1"),
         ({"max_false_flags": 1.0}, r"max_false_flags must be a fraction within \[0, 1\), got 1.0"),
         ({"pred_probs": PROBABILITIES[:1], "labels": LABELS[:1]}, r"both at least 2, got \(1, 2\)"),
     ],

@@ -34,8 +34,17 @@ def test_at_most_so_many_terms():
 
 
 def test_texts_without_a_common_word_are_refused():
-    with pytest.raises(ValueError, match=r"no terms remain|empty vocabulary"):
-        Tfidf(min_count=2).fit(["one", "two"])
+    for texts in (["one", "two"], ["one"], ["", "?"]):
+        with pytest.raises(
+            ValueError, match=f"texts must have a term that 2 of them share, got {len(texts)} without one"
+        ):
+            Tfidf(min_count=2).fit(texts)
+
+
+@pytest.mark.parametrize("setting", ["ngrams", "min_count", "max_terms"])
+def test_a_setting_below_one_is_refused(setting):
+    with pytest.raises(ValueError, match=f"{setting} must be at least 1, got 0"):
+        Tfidf(**{setting: 0})
 
 
 def test_chinese_and_japanese_are_read_by_the_character():

@@ -336,9 +336,7 @@ def test_theorem_2_on_random_problems(q, num_classes):
         for i, largest in enumerate(transition.argmax(dim=1).tolist()):
             transition[i, [i, largest]] = transition[i, [largest, i]]
         clean, noisy = risks(grid, q, p_xy), risks(grid, q, p_xy @ transition)
-        bound = class_dependent_excess_risk(
-            q, num_classes, clean_rate=(p_x * transition.diagonal()[labels]).sum().item()
-        )
+        bound = class_dependent_excess_risk(q, (p_x * transition.diagonal()[labels]).sum().item(), num_classes)
         perfect = torch.tensor([[one_hot[label] for label in labels.tolist()]])
         for classifiers in sets_of_classifiers(clean, noisy, generator):
             noisy_excess, clean_excess = excess(clean, noisy, torch.cat([perfect, classifiers]))
@@ -354,7 +352,7 @@ def test_theorem_2_is_approached_as_the_noise_becomes_total():
     pair = torch.tensor([[1 / num_classes] * num_classes, [1.0] + [0.0] * (num_classes - 1)], dtype=torch.float64)
     uniform, one_hot = risks(pair, q, uniform_transition(num_classes, rate)[:1])[0]
     # 9 wrong classes, each short of the kept one by 1e-9 * 10/9, times losses of at most 1/q
-    assert (one_hot - uniform).item() == pytest.approx(class_dependent_excess_risk(q, num_classes, 1 - rate), abs=2e-8)
+    assert (one_hot - uniform).item() == pytest.approx(class_dependent_excess_risk(q, 1 - rate, num_classes), abs=2e-8)
 
 
 def test_published_theorem_1_figures():
@@ -367,8 +365,8 @@ def test_excess_risks_at_their_limits():
     assert uniform_noise_excess_risk(1.0, 0.4, 10) == (0, 0)
     assert uniform_noise_excess_risk(0.0, 0.4, 10) == (math.inf, -math.inf)
     assert uniform_noise_excess_risk(0.0, 0.0, 10) == (0, 0)
-    assert class_dependent_excess_risk(1.0, 10, 0.8) == class_dependent_excess_risk(2.0, 10, 0.8) == 0
-    assert class_dependent_excess_risk(0.0, 10, 0.8) == math.inf
+    assert class_dependent_excess_risk(1.0, 0.8, 10) == class_dependent_excess_risk(2.0, 0.8, 10) == 0
+    assert class_dependent_excess_risk(0.0, 0.8, 10) == math.inf
 
 
 # --- the identity behind noise tolerance
@@ -428,7 +426,7 @@ def test_classes_that_are_no_whole_number_are_refused(num_classes):
         lambda c: truncated_gce_sum_bounds(0.7, 0.5, c),
         lambda c: truncation_tightens(0.7, 0.5, c),
         lambda c: uniform_noise_excess_risk(0.7, 0.1, c),
-        lambda c: class_dependent_excess_risk(0.7, c, 0.8),
+        lambda c: class_dependent_excess_risk(0.7, 0.8, c),
         lambda c: noisy_risk_identity(gce(0.7), num_classes=c),
     ],
 )
@@ -445,7 +443,7 @@ def test_too_few_classes_are_refused(call, num_classes):
         lambda q: truncated_gce_sum_bounds(q, 0.5, 10),
         lambda q: truncation_tightens(q, 0.5, 10),
         lambda q: uniform_noise_excess_risk(q, 0.1, 10),
-        lambda q: class_dependent_excess_risk(q, 10, 0.8),
+        lambda q: class_dependent_excess_risk(q, 0.8, 10),
     ],
 )
 def test_q_outside_its_range_is_refused(call, q):
@@ -465,7 +463,7 @@ def test_k_outside_its_range_is_refused(k):
     [
         (lambda rate: uniform_noise_excess_risk(0.7, rate, 10), (-0.1, 0.9, 1.0, math.nan)),
         (lambda rate: noisy_risk_identity(gce(0.7), rate=rate), (-0.1, 0.0, 1.1, math.nan)),
-        (lambda clean_rate: class_dependent_excess_risk(0.7, 10, clean_rate), (0.0, 0.1, 1.1, math.nan)),
+        (lambda clean_rate: class_dependent_excess_risk(0.7, clean_rate, 10), (0.0, 0.1, 1.1, math.nan)),
     ],
 )
 def test_rates_outside_their_range_are_refused(call, bad):

@@ -44,7 +44,7 @@ def test_what_is_no_truth_value_is_refused(name):
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("all_wrong", [False, True])
 def test_a_suspicion_that_is_no_number_is_refused_whatever_the_truth(all_wrong, value):
-    with pytest.raises(ValueError, match="suspicion must be finite"):
+    with pytest.raises(ValueError, match=f"suspicion must be finite, got {value}"):
         detection_scores(torch.tensor([0.0, value]), torch.zeros(2).bool(), torch.full((2,), all_wrong))
 
 

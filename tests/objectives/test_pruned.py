@@ -491,7 +491,7 @@ def test_a_mean_over_the_kept_counts_no_ignored_label():
 @pytest.mark.parametrize("value", [math.nan, -1.0, 3.0])
 def test_predictions_that_are_no_probabilities_are_refused(value):
     objective = PrunedLoss(GCELoss(), 2, warmup=1)
-    with pytest.raises(ValueError, match=r"predict must return probabilities within \[0, 1\]"):
+    with pytest.raises(ValueError, match=rf"predict must return probabilities within \[0, 1\], got {value:g}"):
         objective.end_epoch(1, lambda: torch.tensor([0.9, value]))
     assert objective.kept.all()
 

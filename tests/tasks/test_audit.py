@@ -70,7 +70,7 @@ def test_a_folder_that_is_a_file_is_named(files):
 
 def test_another_suffix_is_refused(files):
     (files / "p.npy").rename(files / "p.dat")
-    with pytest.raises(ValueError, match=r"p\.dat must be an \.npy file"):
+    with pytest.raises(ValueError, match=r"pred_probs must be an \.npy file, got .*p\.dat"):
         audit_files(files / "p.dat", files / "y.npy", out=files / "out")
 
 

@@ -522,9 +522,10 @@ def test_truth_is_for_the_report_alone(tmp_path):
     found = read_csv(tmp_path / "with" / "labels.csv")
     flagged = [row["given_label"] != CLASSES[i % 2] for i, row in enumerate(found) if row["is_issue"] == "True"]
     assert f"{100 * sum(flagged) / len(flagged):.1f}\xa0% of the flagged labels are wrong" in shown[0]
-    short = write_csv(tmp_path / "short.csv", ("index", "true_label"), [(0, "cat")])
-    with pytest.raises(ValueError, match="truth must have each index from 0 to 159 once, got 1 rows"):
-        fit(data, tmp_path / "other", truth=short)
+    for index, got in (([0], "1 0 times"), ([0, 0, *range(2, 160)], "0 2 times"), ([*range(161)], "160 1 times")):
+        other = write_csv(tmp_path / "other.csv", ("index", "true_label"), [(row, "cat") for row in index])
+        with pytest.raises(ValueError, match=f"truth must have each index from 0 to 159 once, got {got}"):
+            fit(data, tmp_path / "other", truth=other)
 
 
 def test_the_plan_and_the_estimate_are_told_before_the_start(tmp_path):

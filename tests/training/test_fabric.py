@@ -1,3 +1,4 @@
+import jaxtyping
 import pytest
 import torch
 
@@ -47,6 +48,8 @@ def test_what_was_asked_for_stays(hardware, precision, gains):
 def test_another_precision_is_refused():
     with pytest.raises(ValueError, match="precision must be 'auto', '32-true' or 'bf16-mixed', got '8-bit'"):
         resolve_precision("8-bit", "cpu")
+    with pytest.raises((ValueError, jaxtyping.TypeCheckError), match=r"precision must be '32-true' or|64-true"):
+        open_fabric("cpu", "64-true")
 
 
 def test_switches_of_the_whole_process_stay_as_they_were():

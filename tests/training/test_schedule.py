@@ -48,6 +48,7 @@ def test_one_cycle_rises_to_the_full_rate_and_falls_to_nearly_nothing():
     [
         ("cosin", {}, "unknown schedule 'cosin'; did you mean 'cosine'"),
         ("cosine", {"milestones": [1]}, "unknown setting of cosine 'milestones'"),
+        ("one_cycle", {"warmup_fraction": 2.0}, r"warmup_fraction must be within \[0, 1\], got 2.0"),
         ("one_cycle", {"warmup_fraction": 1 / (EPOCHS * STEPS)}, "must come to more than one step, or less, got"),
         ("multi_step", {"milestones": [4, 10]}, r"milestones must lie below epochs 10, got \[10\]"),
     ],

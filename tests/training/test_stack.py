@@ -245,3 +245,16 @@ def test_members_that_do_not_go_together_are_refused(change, message, tmp_path):
             [good, change(good)],
             optimizer=optimizer, schedule=schedule_of(3), epochs=3, batch_size=BATCH, device=torch.device("cpu"),
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(("epochs", "batch_size"), [(0, BATCH), (3, 0)])
+def test_nothing_to_do_is_refused(epochs, batch_size, tmp_path):
+    with pytest.raises(ValueError, match=f"must be at least 1, got {epochs} and {batch_size}"):
+        train_stack(
+            [member(*RUNS[0], tmp_path=tmp_path)],
+            optimizer=optimizer,
+            schedule=schedule_of(3),
+            epochs=epochs,
+            batch_size=batch_size,
+            device=torch.device("cpu"),
+        )

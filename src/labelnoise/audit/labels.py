@@ -61,9 +61,13 @@ def audit_labels(
             where the model was misled the list may hold more.
         seed: of the random part of large data that the calibration is fitted on.
 
+    Returns:
+        what was found of every sample, of the classes and of all.
+
     Raises:
-        ValueError: shapes that do not fit, fewer than two rows or classes, rows that are no probabilities, labels out
-            of range, names that are not k different ones, an unknown assumption, a ``max_false_flags`` out of range.
+        ValueError: shapes or dtypes that do not fit, fewer than two rows or classes, rows that are no probabilities,
+            labels out of range, names that are not k different ones, an unknown assumption, a ``max_false_flags`` or
+            a seed out of range.
 
     Warns:
         AuditWarning: labels disagree more the surer the model is.
@@ -240,6 +244,8 @@ def _piece(probabilities: np.ndarray, given: np.ndarray, rows: Any) -> tuple[Ten
 
 def _sample(n: int, k: int, seed: int) -> np.ndarray:
     """Rows in random order, all or so many."""
+    if seed < 0:
+        raise ValueError(f"seed must be 0 or more, got {seed}")
     return np.random.default_rng(seed).permutation(n)[: max(2, min(_FITTED_ROWS, _FITTED_ELEMENTS // k))]
 
 

@@ -46,7 +46,7 @@ def draw_sample(p_wrong: Any, size: int, *, seed: int = 0) -> Sample:
         seed: of the draw.
 
     Raises:
-        ValueError: a p_wrong that is no list of numbers, or a size out of range.
+        ValueError: a p_wrong that is no list of numbers, or a size or seed out of range.
 
     Example:
         >>> sample = draw_sample(np.linspace(0, 1, 1000), 20)
@@ -59,6 +59,8 @@ def draw_sample(p_wrong: Any, size: int, *, seed: int = 0) -> Sample:
     n = len(ranked)
     if not isinstance(size, Integral) or not 2 <= size <= n:
         raise ValueError(f"size must be within [2, {n}], the number of rows, got {size!r}")
+    if seed < 0:
+        raise ValueError(f"seed must be 0 or more, got {seed}")
     order = np.argsort(ranked, kind="stable")
     parts = min(_STRATA, max(1, size // _ROWS_A_STRATUM))
     ends = np.arange(parts + 1) * n // parts

@@ -18,7 +18,7 @@ class Assume(StrEnum):
 def audit(
     pred_probs: Annotated[Path, typer.Option(help=".npy of (n, classes) out-of-sample probabilities of any model.")],
     labels: Annotated[Path, typer.Option(help=".npy of (n) given labels, numbered from 0.")],
-    out: Annotated[Path, typer.Option(help="Folder for labels.csv and summary.json.")],
+    out: Annotated[Path, typer.Option(help="Folder for labels.csv, summary.json and source.json.")],
     assume: Annotated[Assume, typer.Option(help="Whether noise depends on the class or on the sample.")] = Assume.auto,
     max_false_flags: Annotated[
         float | None, typer.Option(help="Flag so many that at most this fraction is expected to be right.")

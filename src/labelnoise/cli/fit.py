@@ -45,8 +45,10 @@ def fit(
     truth: Annotated[
         Path | None, typer.Option(help="NOISY.truth.csv of `labelnoise noise`: scores in the report.")
     ] = None,
-    model: Annotated[str, typer.Option(help="auto, a registered network, or your own FILE.py:factory.")] = "auto",
-    loss: Annotated[str, typer.Option(help="auto, a registered loss, or your own FILE.py:Loss.")] = "auto",
+    model: Annotated[
+        str, typer.Option(help="auto, a registered network, your own FILE.py:factory, or an encoder's folder.")
+    ] = "auto",
+    loss: Annotated[str, typer.Option(help="auto, a registered loss but forward, or your own FILE.py:Loss.")] = "auto",
     budget: Annotated[str | None, typer.Option(help="Such as 90s, 10m (default on a CPU), 2h, none.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Of each training, whatever the budget.")] = None,
     refine: Annotated[

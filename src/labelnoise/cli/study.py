@@ -25,7 +25,7 @@ def run(
     ] = None,
     only: Annotated[str, typer.Option(help="Such as loss=gce,rate=0.4 or 'loss=gce q=0.7'.")] = "",
     data_dir: DataDir = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: an accelerator where there is one.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda, mps, or auto: an accelerator where there is one.")] = "cpu",
 ) -> None:
     """Run a recipe, or what is left of it."""
     from labelnoise.cli._table import print_summaries

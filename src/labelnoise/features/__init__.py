@@ -19,6 +19,9 @@ REGISTRY: dict[str, Callable[..., Lsa | Tfidf]] = {"lsa": Lsa, "tfidf": Tfidf}
 def build(name: str, **settings: Any) -> Lsa | Tfidf:
     """``"tfidf"`` or ``"lsa"``, as a recipe of texts names them, not fitted yet.
 
+    Raises:
+        ValueError: an unknown name or setting, or one out of range.
+
     >>> build("tfidf", max_terms=100).fit(["a red car", "a red bus"]).transform(["red"]).shape
     torch.Size([1, 1])
     """

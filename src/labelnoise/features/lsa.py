@@ -14,9 +14,10 @@ from labelnoise.features.tfidf import Tfidf
 
 
 class Lsa:
-    """TF-IDF rows projected on their leading singular vectors (Deerwester et al. 1990), scaled to unit variance.
+    """TF-IDF rows projected on their leading singular vectors (Deerwester et al. 1990).
 
-    A hundred times narrower than TF-IDF, so a small network trains in seconds; rows are dense.
+    Each row is brought to length one, then all are scaled by one factor that gives the training entries variance 1. A
+    hundred times narrower than TF-IDF, so a small network trains in seconds; rows are dense.
 
     Args:
         components: singular vectors kept, at least 2; no more than there are terms, or texts.
@@ -28,7 +29,7 @@ class Lsa:
         torch.Size([1, 2])
 
     Raises:
-        ValueError: fewer terms or texts than components.
+        ValueError: fewer terms or texts than components; what ``Tfidf`` refuses.
     """
 
     def __init__(self, *, components: int = 384, ngrams: int = 1, min_count: int = 2, max_terms: int = 50_000) -> None:

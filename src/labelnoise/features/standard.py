@@ -27,14 +27,14 @@ class Standard:
         self._mean, deviation = wide.mean(0), wide.std(0, correction=0)
         constant = inputs.amin(0) == inputs.amax(0)
         if constant.all():
-            raise ValueError(f"features must have a column that is not constant, got {len(constant)} that are")
+            raise ValueError(f"inputs must have a column that is not constant, got {len(constant)} that are")
         self._scale = torch.where(constant, 1.0, deviation)
         return self
 
     def transform(self, inputs: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         """One row a row."""
         if inputs.shape[1] != len(self._mean):
-            raise ValueError(f"features must have {len(self._mean)} columns, as in training, got {inputs.shape[1]}")
+            raise ValueError(f"inputs must have {len(self._mean)} columns, as in training, got {inputs.shape[1]}")
         return ((inputs - self._mean) / self._scale).clamp(-_MOST_DEVIATIONS, _MOST_DEVIATIONS).float()
 
     def state(self) -> dict[str, Any]:

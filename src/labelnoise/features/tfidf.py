@@ -30,11 +30,14 @@ class Tfidf:
         torch.Size([2, 4])
 
     Raises:
-        ValueError: texts in which no term occurs often enough.
+        ValueError: a setting below 1; texts in which no term occurs often enough.
     """
 
     def __init__(self, *, ngrams: int = 1, min_count: int = 2, max_terms: int = 50_000) -> None:
         self.settings = {"ngrams": ngrams, "min_count": min_count, "max_terms": max_terms}
+        for name, setting in self.settings.items():
+            if setting < 1:
+                raise ValueError(f"{name} must be at least 1, got {setting}")
         self._vectorizer = TfidfVectorizer(
             token_pattern=_TERM,
             ngram_range=(1, ngrams),
@@ -46,7 +49,11 @@ class Tfidf:
 
     def fit(self, texts: Sequence[str]) -> "Tfidf":
         """Learn the terms and their weights, from training texts only."""
-        self._vectorizer.fit(texts)
+        try:
+            self._vectorizer.fit(texts)
+        except ValueError:  # in scikit-learn's own words, about settings of other names
+            shared = f"a term that {self.settings['min_count']} of them share"
+            raise ValueError(f"texts must have {shared}, got {len(texts):,} without one") from None
         return self
 
     def matrix(self, texts: Sequence[str]) -> Any:

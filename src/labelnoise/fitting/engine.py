@@ -50,7 +50,7 @@ def fit_candidates(
     loss. The refined model takes its place only if it is better by more than the standard error of the difference.
 
     Raises:
-        ValueError: every candidate's loss became NaN.
+        ValueError: every candidate's loss became NaN, or a fold's.
         ChildProcessError: a worker was killed.
     """
     labels, balanced, done = prepared.validation.labels, work.balanced, 0

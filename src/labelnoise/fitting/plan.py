@@ -27,7 +27,7 @@ CANDIDATES = (
     Part.model_validate({"name": "pruned_gce", "q": 0.7}),
     Part.model_validate({"name": "gce", "q": 0.4}),
 )
-"""What ``--loss auto`` chooses among, the most useful first: that is the order in which a small budget drops them."""
+"""What ``--loss auto`` chooses among, the most useful first: a small budget drops them from the last on."""
 
 
 class Plan(BaseModel):

@@ -1,8 +1,9 @@
 """Losses without memory: (logits, labels) -> one value a sample, reduced as in torch.
 
 The export list is the registry: every exported loss of (logits, labels) is listed by ``names()``, built by ``build()``
-and taken by ``--loss``. To add a loss, write one file, one test file and its lines here. ``LinearGCELoss`` is not among
-them: it takes the last layer's inputs and weight, which a training loop does not see.
+and taken by ``--loss``, but for ``forward``, which wants a matrix. To add a loss, write one file, one test file and its
+lines here. ``LinearGCELoss`` is not among them: it takes the last layer's inputs and weight, which a training loop does
+not see.
 """
 
 from collections.abc import Callable
@@ -52,6 +53,9 @@ def names() -> list[str]:
 
 def build(name: str, **settings: Any) -> Loss:
     """The loss module registered under ``name``.
+
+    Raises:
+        ValueError: an unknown name or setting, or one out of range.
 
     >>> build("gce", q=0.5).q
     0.5

@@ -46,7 +46,8 @@ def forward_loss(
         that T calls impossible for every class gets 1e30.
 
     Raises:
-        ValueError: shapes or dtypes that do not fit, and on the CPU a label out of range.
+        ValueError: a transition of another shape; what ``cce_loss`` refuses.
+        RuntimeError: as of ``cce_loss``.
 
     Example:
         >>> import torch

@@ -60,7 +60,8 @@ def linear_gce_loss(
     Raises:
         ValueError: q < 0 or a q that needs a gradient, shapes or dtypes that do not fit, and on the CPU a label out of
             range.
-        RuntimeError: in a ``backward(create_graph=True)`` of 2^22 logits and more, which has no second derivative.
+        RuntimeError: in a ``backward(create_graph=True)`` of 2^22 logits and more, which has no second derivative, or a
+            ``torch.func.vmap`` over the backward of ``reduction="none"``.
 
     Example:
         >>> import torch

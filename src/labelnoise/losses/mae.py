@@ -29,7 +29,8 @@ def mae_loss(
         a value in [0, 2] for each label, reduced; float32, or float64 for float64 logits.
 
     Raises:
-        ValueError: shapes or dtypes that do not fit, and on the CPU a label out of range.
+        ValueError: what ``cce_loss`` refuses.
+        RuntimeError: as of ``cce_loss``.
 
     Example:
         >>> import torch

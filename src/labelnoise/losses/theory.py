@@ -166,14 +166,14 @@ def uniform_noise_excess_risk(q: float, rate: float, num_classes: int) -> Excess
     return ExcessRisk(price / (num_classes - 1), -price / (num_classes - 1 - rate * num_classes))
 
 
-def class_dependent_excess_risk(q: float, num_classes: int, clean_rate: float) -> float:
+def class_dependent_excess_risk(q: float, clean_rate: float, num_classes: int) -> float:
     """Theorem 2: B = clean_rate (c^(1-q) - 1) / q, with 0 <= R^eta(f*) - R^eta(fh) <= B under class-dependent noise.
 
     ``clean_rate`` is E[1 - eta_y], the share of labels left as they were. The theorem needs R(f*) = 0 and
     eta_ij < 1 - eta_i for every j != i, each wrong class rarer than the kept one, which forces clean_rate > 1/c.
     It bounds the noisy risk only, and says nothing of R(fh). B = 0 for q >= 1, where one-hot f has the smallest sum.
 
-    >>> round(class_dependent_excess_risk(0.7, 10, clean_rate=0.8), 3)
+    >>> round(class_dependent_excess_risk(0.7, 0.8, 10), 3)
     1.137
     """
     _check(q=q, num_classes=num_classes)

@@ -39,7 +39,8 @@ def truncated_gce_loss(
         a value in [0, L_q(k)] for each label, reduced; float32, or float64 for float64 logits.
 
     Raises:
-        ValueError: q < 0, k outside (0, 1), shapes or dtypes that do not fit, and on the CPU a label out of range.
+        ValueError: q < 0 or a tensor as q, k outside (0, 1); what ``cce_loss`` refuses.
+        RuntimeError: as of ``cce_loss``.
 
     Example:
         >>> import torch

@@ -45,7 +45,7 @@ def detection_scores(
         if given.dtype != torch.bool:
             raise ValueError(f"{name} must be truth values, got {given.dtype}")
     if not suspicion.isfinite().all():
-        raise ValueError("suspicion must be finite")
+        raise ValueError(f"suspicion must be finite, got {suspicion[~suspicion.isfinite()][0].item()}")
     suspicion = suspicion.double()  # NumPy has no bfloat16
     nan, found = float("nan"), int((is_issue & wrong).sum())
     flagged, errors = int(is_issue.sum()), int(wrong.sum())

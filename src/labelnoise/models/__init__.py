@@ -42,6 +42,10 @@ def names() -> list[str]:
 
 
 def build(name: str, *, input_shape: Sequence[int], num_classes: int, **settings: Any) -> nn.Module:
-    """The network registered under ``name``, sized for the data."""
+    """The network registered under ``name``, sized for the data.
+
+    Raises:
+        ValueError: an unknown name or setting, or inputs of a shape that it does not take.
+    """
     given = {"input_shape": input_shape, "num_classes": num_classes, **settings}
     return _registry.build("model", REGISTRY, name, given)

@@ -1,4 +1,4 @@
-"""ResNet-18 and ResNet-34 for small images, as the paper trained them: 3x3 stem of stride 1, no max pooling."""
+"""ResNet-18 and ResNet-34 for small images, as is common: a 3x3 stem of stride 1, no max pooling."""
 
 from collections.abc import Sequence
 

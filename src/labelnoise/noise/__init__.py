@@ -52,6 +52,9 @@ def names() -> list[str]:
 def build(name: str, **settings: Any) -> Callable[..., NoiseRecord]:
     """The noise model registered under ``name`` with ``settings`` held fast; a call gives the labels and the rest.
 
+    Raises:
+        ValueError: an unknown name or setting, a rate or a number of classes out of range.
+
     >>> import torch
     >>> noise = build("symmetric", rate=1.0)
     >>> noise(torch.tensor([0, 1]), num_classes=2, generator=torch.Generator().manual_seed(0)).labels

@@ -41,6 +41,9 @@ def build(name: str, *, num_samples: int, class_names: Sequence[str] | None = No
 
     ``num_samples`` and ``class_names`` are the training data's; only what remembers samples has a use for them.
 
+    Raises:
+        ValueError: an unknown name or setting, or one out of range.
+
     >>> build("gce", num_samples=100, q=0.5)
     Stateless(
       (loss): GCELoss(q=0.5, ignore_index=-100, reduction='mean', label_smoothing=0.0)

@@ -107,7 +107,10 @@ class PrunedLoss(Objective):
 
     Raises:
         ValueError: a setting out of range, or shapes that do not fit; on the CPU also an index out of range, which
-            fails in its own way on an accelerator.
+            fails in its own way on an accelerator, and probabilities of ``predict`` outside [0, 1].
+
+    Warns:
+        PruningWarning: a decision leaves a class without a sample, or next to nothing of all.
 
     Example:
         >>> objective = PrunedLoss(GCELoss(q=0.7), num_samples=4, warmup=1)
@@ -210,8 +213,11 @@ class PrunedLoss(Objective):
                 got = tuple(probability.shape) if is_tensor else type(probability).__name__
                 wanted = f"shape {tuple(self.kept.shape)}, got {got}"
                 raise ValueError(f"predict must return one probability a training sample, a tensor of {wanted}")
-            if self.update == "exact" and not ((probability >= 0) & (probability <= 1)).all():
-                raise ValueError("predict must return probabilities within [0, 1], got NaN or others")
+            if self.update == "exact":
+                outside = ~((probability >= 0) & (probability <= 1))  # a NaN too
+                if outside.any():
+                    first = probability[outside][0].item()
+                    raise ValueError(f"predict must return probabilities within [0, 1], got {first:g}")
             kept = select_kept(probability, self.k, self.kept)
             if self.on_empty == "keep_previous":
                 kept = keep_previous(kept, self.kept, labels)

@@ -32,7 +32,7 @@ class Candidate(NamedTuple):
 
     name: str
     validation_accuracy: float
-    """Of the best noisy-validation epoch: what the choice goes by; balanced accuracy where classes are uneven."""
+    """Of the best noisy-validation epoch: what the choice goes by; balanced accuracy where the fit was told so."""
     standard_error: float
     best_epoch: int
     history: list[EpochMetrics]

@@ -67,7 +67,11 @@ class Run(NamedTuple):
     """Its folder."""
 
     def samples(self) -> Samples | None:
-        """Read when asked for, as those of many runs fill the memory; ``None`` where only the small files were kept."""
+        """Read when asked for, as those of many runs fill the memory; ``None`` where only the small files were kept.
+
+        Raises:
+            ValueError: a damaged file.
+        """
         try:
             with np.load(self.path / _SAMPLES, allow_pickle=False) as arrays:
                 tensors = {name: torch.from_numpy(arrays[name]) for name in arrays.files}

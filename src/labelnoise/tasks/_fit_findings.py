@@ -163,7 +163,9 @@ def read_truth(truth: Path, prepared: Prepared) -> np.ndarray:
     index, labels = (read_labels(truth, column, few=True).labels for column in ("index", "true_label"))
     n, rows = len(prepared.given), [whole_number(truth, cell) for cell in index]
     if sorted(rows) != list(range(n)):
-        raise ValueError(f"truth must have each index from 0 to {n - 1:,} once, got {len(rows):,} rows")
+        times = Counter(rows)
+        odd = next(row for row in (*range(n), *rows) if times[row] != 1 or not 0 <= row < n)
+        raise ValueError(f"truth must have each index from 0 to {n - 1:,} once, got {odd:,} {times[odd]} times")
     true = np.empty(n, dtype=np.int64)
     true[rows] = [names.get(label, -1) for label in labels]
     return true

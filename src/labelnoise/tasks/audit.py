@@ -49,7 +49,7 @@ def audit_files(
         ...     sorted(path.name for path in Path(folder, "audit").iterdir())
         ['labels.csv', 'source.json', 'summary.json']
     """
-    out, probabilities, given = Path(out), _load(Path(pred_probs)), _load(Path(labels))
+    out, probabilities, given = Path(out), _load("pred_probs", Path(pred_probs)), _load("labels", Path(labels))
     source = source_of(Path(pred_probs), labels=Path(labels))
     _check_free(out, source)
     found = audit_labels(probabilities, given, assume=assume, max_false_flags=max_false_flags)
@@ -74,7 +74,7 @@ def _check_free(out: Path, source: Mapping[str, Any]) -> None:
             raise ValueError(f"{reviewed} is of other labels; move it away, or give another folder")
 
 
-def _load(path: Path) -> np.ndarray:
+def _load(name: str, path: Path) -> np.ndarray:
     if path.suffix.lower() != ".npy":  # by which a review knows what it is
-        raise ValueError(f"{path} must be an .npy file")
+        raise ValueError(f"{name} must be an .npy file, got {path}")
     return read_array_file(path)

@@ -26,11 +26,12 @@ def demo(out: Path | str = "labelnoise-demo", *, seeds: int = 5) -> DemoResult:
     not done again, and one that was cut off goes on where it was.
 
     Args:
-        out: folder for ``results.csv``, ``timings.csv``, ``learning_rate.csv``, ``report.html`` and ``runs/``.
+        out: as of :func:`labelnoise.tasks.study.run`.
         seeds: number of seeds, from 0.
 
     Raises:
         ValueError: no seed, or a folder that cannot be written.
+        ChildProcessError: a worker was killed, or some runs failed.
     """
     if seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {seeds}")

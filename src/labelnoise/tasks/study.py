@@ -60,11 +60,13 @@ def run(
 
     Args:
         recipe: a packaged recipe's name, such as ``clinc150``, or the path of a TOML file.
-        out: holds ``runs/``, ``store.sqlite``, ``results.csv``, ``timings.csv``, ``README.md``,
-            ``figures/`` and ``report.html``; a ``notes.md`` put there is shown in both reports.
+        out: holds ``recipe.json``, ``command.txt``, ``runs/`` and ``store.sqlite``, and the results: ``results.csv``,
+            ``timings.csv``, ``learning_rate.csv`` and ``results_own_learning_rate.csv`` if any was chosen,
+            ``failures.json`` if any failed, ``README.md``, ``figures/`` and ``report.html``; a ``notes.md`` put there
+            is shown in both reports.
         workers: processes of one thread each.
         changes: settings by dotted name, over the recipe's.
-        device: ``"cpu"``, ``"cuda"`` or ``"auto"``, which takes an accelerator where there is one.
+        device: ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``, which takes an accelerator where there is one.
         only: such as ``loss=gce,rate=0.4`` or ``loss=gce q=0.7``, as the tables name it; the runs that choose the
             learning rate are done all the same.
 
@@ -92,7 +94,11 @@ def run(
 
 
 def status(out: Path | str) -> Counts:
-    """How many runs of the study in ``out`` are done, running, failed and left."""
+    """How many runs of the study in ``out`` are done, running, failed and left.
+
+    Raises:
+        ValueError: no study, or data that are not there.
+    """
     return count_runs(_read_recipe(Path(out)), Path(out))
 
 

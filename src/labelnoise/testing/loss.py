@@ -15,9 +15,10 @@ def check_loss(loss: PerLabelLoss, *, num_classes: int = 5, seed: int = 0) -> No
     """Assert that ``loss(logits, labels)`` keeps the contract of a loss.
 
     Checked are the shapes (k), (n, k) and (n, k, d1, d2), that every label gets the value it would get alone, that
-    half precision is computed in float32, that value and gradient are there and finite for logits up to 1e4, that an
-    empty batch works, that labels at ``ignore_index`` count for nothing, that inputs stay as they are, that the same
-    call gives the same bits, and that labels which do not fit are refused instead of broadcast.
+    half precision is computed and returned in float32, that value and gradient are there and finite for logits up to
+    1e4, that not every gradient is zero, that an empty batch works, that labels at ``ignore_index`` count for nothing,
+    that inputs stay as they are, that the same call gives the same bits, and that labels which do not fit are refused
+    instead of broadcast.
 
     Args:
         loss: a function or module with ``reduction="none"``; labels are class indices. Its ``ignore_index``, if there

@@ -40,8 +40,12 @@ def _checksum(tensor: Tensor) -> str:
     return hashlib.sha256(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data).hexdigest()
 
 
-def check_run(model: nn.Module, objective: Objective, splits: dict[str, Batch | None], *, epochs: int) -> None:
+def check_run(
+    model: nn.Module, objective: Objective, splits: dict[str, Batch | None], *, epochs: int, batch_size: int
+) -> None:
     """Refuse what would fail later, or never."""
+    if epochs < 1 or batch_size < 1:
+        raise ValueError(f"epochs and batch_size must be at least 1, got {epochs} and {batch_size}")
     if not isinstance(objective, Objective):  # pyright: ignore[reportUnnecessaryIsInstance]
         name = type(objective).__name__
         raise ValueError(f"objective must be one of labelnoise.objectives, got {name}; a loss becomes one by Stateless")

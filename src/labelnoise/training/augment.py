@@ -61,7 +61,7 @@ def crop(*, padding: int = 4) -> Augment:
 
 
 def crop_flip(*, padding: int = 4) -> Augment:
-    """:func:`pad_crop` with flips: the paper's augmentation of CIFAR."""
+    """:func:`pad_crop` with flips: the usual augmentation of CIFAR, and the paper's by an unverified transcription."""
     return _pad_crop(padding, flip=True)
 
 

@@ -54,6 +54,8 @@ def open_fabric(device: str = "auto", precision: Precision = "32-true") -> Fabri
     """
     if device not in ("auto", "cpu", "cuda", "mps"):
         raise ValueError(f"device must be 'auto', 'cpu', 'cuda' or 'mps', got {device!r}")
+    if precision not in get_args(Precision):
+        raise ValueError(f"precision must be '32-true' or 'bf16-mixed', got {precision!r}")
     from lightning_fabric import Fabric  # costs a second, which whoever only wants a loss should not pay
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it says at every start that bfloat16 is used

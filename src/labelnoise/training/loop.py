@@ -104,7 +104,8 @@ def train(
         ValueError: data that are empty, not finite, mismatched or out of the model's classes, of which there must be
             two; an objective that is none, or whose warm-up does not end; no epochs or samples a batch; a Fabric of
             several processes; a checkpoint that is damaged, of another run or of more epochs.
-        NonFiniteLossError: the loss became NaN or infinite; says at which epoch and step.
+        NonFiniteLossError: the loss became NaN or infinite, or that of validation; says at which epoch, and at which
+            step of training.
 
     Example:
         >>> from labelnoise.objectives import build
@@ -129,9 +130,8 @@ def train(
     """
     if fabric.world_size != 1:
         raise ValueError(f"fabric must be of one process, got {fabric.world_size}")
-    if epochs < 1 or batch_size < 1:
-        raise ValueError(f"epochs and batch_size must be at least 1, got {epochs} and {batch_size}")
-    check_run(model, objective, {"train": train, "validation": validation, "test": test}, epochs=epochs)
+    splits = {"train": train, "validation": validation, "test": test}
+    check_run(model, objective, splits, epochs=epochs, batch_size=batch_size)
     start = time.perf_counter()
     wrapped, optimizer = fabric.setup(model, optimizer)
     objective = objective.to(fabric.device)

@@ -89,7 +89,8 @@ def train_stack(
         torch.Size([3, 8])
     """
     for m in members:
-        check_run(m.model, m.objective, {"train": m.train, "validation": m.validation, "test": m.test}, epochs=epochs)
+        splits: dict[str, Batch | None] = {"train": m.train, "validation": m.validation, "test": m.test}
+        check_run(m.model, m.objective, splits, epochs=epochs, batch_size=batch_size)
     states = [load_checkpoint(m.checkpoint) if m.checkpoint.exists() else None for m in members]
     done = [len(state["history"]) if state else 0 for state in states]
     results: dict[int, TrainingResult | NonFiniteLossError] = {}

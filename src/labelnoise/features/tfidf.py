@@ -51,9 +51,9 @@ class Tfidf:
         """Learn the terms and their weights, from training texts only."""
         try:
             self._vectorizer.fit(texts)
-        except ValueError:  # in scikit-learn's own words, about settings of other names
+        except ValueError as error:  # in scikit-learn's own words, about settings of other names
             shared = f"a term that {self.settings['min_count']} of them share"
-            raise ValueError(f"texts must have {shared}, got {len(texts):,} without one") from None
+            raise ValueError(f"texts must have {shared}, got {len(texts):,} without one") from error
         return self
 
     def matrix(self, texts: Sequence[str]) -> Any:

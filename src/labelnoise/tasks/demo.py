@@ -26,7 +26,7 @@ def demo(out: Path | str = "labelnoise-demo", *, seeds: int = 5) -> DemoResult:
     not done again, and one that was cut off goes on where it was.
 
     Args:
-        out: as of :func:`labelnoise.tasks.study.run`.
+        out: folder for ``runs/`` and the results, as of :func:`labelnoise.tasks.study.run`.
         seeds: number of seeds, from 0.
 
     Raises:

@@ -223,7 +223,7 @@ def test_the_command_names_a_device_that_is_not_the_processor(out, tmp_path):
         ({"epochs": 3}, "", "warmup must lie below epochs 3, got 60"),
         ({"losses.0.reduction": "none"}, "", "must give one number a batch"),
         ({"nesterov": True, "momentum": 0.0}, "", "Nesterov momentum requires a momentum"),
-        ({"schedule": {"name": "one_cycle", "warmup_fraction": 3.0}}, "", "pct_start"),
+        ({"schedule": {"name": "one_cycle", "warmup_fraction": 3.0}}, "", "warmup_fraction must be within"),
         ({"schedule": {"name": "multi_step", "milestones": [90]}}, "", "milestones must lie below epochs 80"),
         ({"augment": {"name": "crop", "padding": -3}}, "", "padding must be 0 or more pixels"),
         ({"model": {"name": "resnet", "depth": 9, "width": 8}}, "", "depth"),

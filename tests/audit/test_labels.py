@@ -48,12 +48,15 @@ def test_without_an_assumption_the_interval_holds_both_worlds():
 
 
 def test_the_interval_covers_the_truth_where_the_fit_rests_on_a_part_of_the_data():
-    covered = 0
+    covered, widths = 0, []
     for seed in range(20):
         probabilities, given, true, *_ = class_world(n=100_000, k=3, seed=seed)
         found = estimate_noise_rate(probabilities, given, assume="class")
         covered += found.low <= (given != true).mean()  # the other end is the other reading's
+        widths.append(found.by_class - found.low)
     assert covered >= 18  # of 97.5 %: two misses in twenty have a chance of 1 %
+    # And no wider than that takes: 1.96 standard errors of a rate of .2 in the 20,000 rows that are fitted.
+    assert np.mean(widths) == pytest.approx(1.96 * np.sqrt(0.2 * 0.8 / 20_000), rel=0.05)
 
 
 def test_p_wrong_is_a_probability_where_its_reading_holds():
@@ -71,7 +74,8 @@ def test_p_wrong_is_a_probability_where_its_reading_holds():
 
 
 def test_matrix_quality_and_flags_are_functions_of_one_audit():
-    probabilities, given, _, _, transition = class_world()
+    rows = np.array([[0.8, 0.2, 0, 0], [0, 0.7, 0.2, 0.1], [0, 0.1, 0.9, 0], [0.1, 0, 0, 0.9]])  # unlike its transpose
+    probabilities, given, _, _, transition = class_world(transition=rows)
     found = audit_labels(probabilities, given, assume="class")
     assert np.abs(estimate_transition_matrix(probabilities, given, assume="class") - transition).max() < 0.03
     np.testing.assert_array_equal(label_quality(probabilities, given, assume="class"), 1 - found.p_wrong)
@@ -207,6 +211,16 @@ def test_noise_where_the_model_is_surest_is_warned_of_and_read_as_noise_by_class
         found = audit_labels(probabilities, given)
     assert found.disagreement_rises
     assert found.estimate.rate == pytest.approx(found.estimate.by_class)
+    with pytest.warns(AuditWarning, match="more often where it is surer"):
+        asked = audit_labels(probabilities, given, assume="instance")
+    assert asked.estimate.rate == pytest.approx(asked.estimate.by_instance) != found.estimate.rate
+
+
+def test_the_seed_draws_the_part_that_the_fit_rests_on():
+    probabilities, given, *_ = class_world(n=30_000)
+    first, again, other = (audit_labels(probabilities, given, seed=seed).p_wrong for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
 
 
 PROBABILITIES, LABELS = np.full((4, 2), 0.5), np.array([0, 1, 0, 1])

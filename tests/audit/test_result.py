@@ -27,6 +27,7 @@ def test_the_file_is_the_table_with_formulas_escaped(audit):
     assert [unescape_cell(row["given_label"]) for row in rows] == [HOSTILE[label] for label in audit.given]
     assert not any(row["given_label"].startswith("=") for row in rows)
     assert [float(row["p_wrong"]) for row in rows] == audit.p_wrong.tolist()
+    assert [float(row["quality"]) for row in rows] == (1 - audit.p_wrong).tolist()
     assert {row["decision"] for row in rows} == {""}
     assert [row["is_issue"] == "True" for row in rows] == audit.is_issue.tolist()
 
@@ -50,7 +51,10 @@ def test_the_summary_is_json_and_adds_up(audit):
     counts = np.bincount(audit.given, minlength=4)
     by_given = np.array(list(summary["error_rate_by_given_class"].values()))
     assert (by_given * counts).sum() == pytest.approx(audit.p_wrong.sum())
-    assert np.array(summary["transition_matrix"]).sum(1) == pytest.approx(1)
+    transition = np.array(summary["transition_matrix"])
+    assert transition.sum(1) == pytest.approx(1)
+    others = np.where(np.eye(4, dtype=bool), 0, transition).sum(1)
+    assert list(summary["error_rate_by_true_class"].values()) == pytest.approx(others.tolist())
 
 
 @examples(st.text() | st.text("+-=@\t\r 0123456789.eE", max_size=5))

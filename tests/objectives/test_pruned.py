@@ -502,3 +502,12 @@ def test_a_warning_lists_ten_classes_at_the_most():
     with pytest.warns(PruningWarning) as caught:
         objective.end_epoch(1, lambda: torch.zeros(12))
     assert str(caught[0].message).endswith(": " + ", ".join(f"class {k}" for k in range(10)) + " and 2 more")
+
+
+def test_the_epochs_that_a_sample_was_left_out_of_are_counted():
+    objective = PrunedLoss(GCELoss(), 3, warmup=1, period=1)
+    objective.end_epoch(1, lambda: torch.tensor([0.9, 0.1, 0.8]))  # a decision that holds from the second epoch on
+    objective.end_epoch(2, lambda: torch.tensor([0.9, 0.1, 0.1]))
+    objective.end_epoch(3, lambda: torch.tensor([0.9, 0.9, 0.9]))
+    objective.end_epoch(4, lambda: torch.tensor([0.1, 0.9, 0.9]))
+    assert objective.epochs_pruned.tolist() == [0, 2, 1]

@@ -173,7 +173,20 @@ def test_other_names_of_the_rows_are_another_fit(tmp_path):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"seed": 1}, {"epochs": 4}, {"loss": "cce"}, {"balanced": True}, {"folds": 2}, {"budget": "5m"}, {"model": "mlp"}],
+    [
+        {"seed": 1},
+        {"epochs": 4},
+        {"loss": "cce"},
+        {"balanced": True},
+        {"folds": 2},
+        {"budget": "5m"},
+        {"model": "mlp"},
+        {"refine": True},
+        {"assume": "class"},
+        {"max_false_flags": 0.1},
+        {"precision": "32-true"},
+        {"image_size": 16},
+    ],
 )
 def test_another_fit_is_refused_unless_it_may_overwrite(tmp_path, changes):
     data = features(tmp_path, 60)
@@ -182,6 +195,18 @@ def test_another_fit_is_refused_unless_it_may_overwrite(tmp_path, changes):
     with pytest.raises(ValueError, match=rf"other settings \({next(iter(changes))}\)"):
         fit(data, tmp_path / "fit", **{"epochs": 3, **changes})
     assert untouched(tmp_path / "fit") == before
+
+
+@pytest.mark.parametrize("folds", [0, 2])
+def test_the_audit_reads_and_flags_as_it_was_told(tmp_path, folds):
+    data = features(tmp_path, 200)
+    fit(data, tmp_path / "by_class", folds=folds, assume="class")
+    fit(data, tmp_path / "by_instance", folds=folds, assume="instance", max_false_flags=0.01)
+    by_class, by_instance = (
+        json.loads((tmp_path / name / "summary.json").read_text()) for name in ("by_class", "by_instance")
+    )
+    assert (by_class["reading"], by_instance["reading"]) == ("class", "instance")
+    assert by_class["threshold"] == 0.5 < by_instance["threshold"]
 
 
 def test_overwriting_is_as_if_nothing_had_been_there(tmp_path):

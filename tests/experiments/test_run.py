@@ -3,6 +3,8 @@ import importlib
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from sklearn.metrics import roc_auc_score
 from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
@@ -17,6 +19,8 @@ from labelnoise.experiments import (
     study_runs,
     tuning_runs,
 )
+from labelnoise.experiments.parts import build_model
+from labelnoise.experiments.problem import load_problem
 from labelnoise.runs import Part, Run
 
 run_module = importlib.import_module("labelnoise.experiments.run")
@@ -211,13 +215,37 @@ def test_metrics_are_those_of_the_epochs_they_are_called_after(augment, recipe, 
     assert run.metrics["test_accuracy_last"] == run.history[-1].test_accuracy
 
 
-def test_the_prediction_of_a_sample_is_that_of_the_best_epoch(recipe, tmp_path, monkeypatch):
-    results, states = [], []
-    train, predict = run_module.train, run_module.predict
-    monkeypatch.setattr(run_module, "train", lambda *a, **k: results.append(train(*a, **k)) or results[-1])
-    monkeypatch.setattr(run_module, "predict", lambda *a, **k: states.append(a[1]) or predict(*a, **k))
-    execute(configs(recipe.model_copy(update={"augment": Part(name="crop", padding=1)}))[0][0], tmp_path)
-    assert states[0] is results[0].best_state
+@pytest.mark.parametrize("augment", [None, Part(name="crop", padding=1)], ids=["stacked", "by itself"])
+def test_the_prediction_of_a_sample_is_that_of_the_best_epoch(augment, recipe, tmp_path):
+    recipe = recipe.model_copy(update={"augment": augment, "epochs": 12})
+    config = configs(recipe, 0.3)[0][0]
+    execute(config, tmp_path / "runs")
+    (run,) = read_all([config], tmp_path)
+    assert run.metrics["best_epoch"] < 12
+    problem = load_problem(config)
+    model = build_model(config, problem).eval()
+    model.load_state_dict(load_file(run.path / "weights.safetensors"))
+    assert torch.equal(run.samples().predicted, model(problem.training.inputs).argmax(1))
+
+
+@pytest.mark.parametrize("augment", [None, Part(name="crop", padding=1)], ids=["stacked", "by itself"])
+def test_found_and_pruned_labels_are_judged_by_the_truth(augment, recipe, tmp_path, monkeypatch):
+    objectives = []
+    for module in (run_module, stack_module):
+        finish = module.finish
+        monkeypatch.setattr(module, "finish", lambda *a, finish=finish, **k: objectives.append(a[2]) or finish(*a, **k))
+    recipe = recipe.model_copy(update={"augment": augment, "epochs": 4})
+    config = configs(recipe, 0.1)[0][-1].model_copy(update={"loss": Part(name="pruned_gce", q=0.7, k=0.02, warmup=3)})
+    execute(config, tmp_path / "runs")
+    (run,) = read_all([config], tmp_path)
+    margin, wrong = run.samples().record.margin.double().mean(0), run.samples().wrong
+    flagged, pruned = margin < 0, ~objectives[0].kept
+    assert 0 < pruned.sum() < len(wrong)
+    for scores, listed in ((run.metrics["detection"], flagged), (run.metrics["pruning"], pruned)):
+        assert scores["precision"] == pytest.approx(wrong[listed].double().mean().item())
+        assert scores["recall"] == pytest.approx(listed[wrong].double().mean().item())
+        assert scores["precision"] != scores["recall"]
+    assert run.metrics["detection"]["auroc"] == pytest.approx(roc_auc_score(wrong, -margin), abs=1e-3)
 
 
 def test_the_learning_rate_is_that_of_the_highest_mean_and_the_smallest_of_a_tie(recipe, tmp_path):

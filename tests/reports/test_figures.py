@@ -26,6 +26,15 @@ def test_the_accuracy_by_epoch_is_that_of_the_test_set(drawn):
     assert axes.lines[0].get_ydata() == pytest.approx([10, 40, 90])
 
 
+def test_the_band_is_one_standard_deviation_to_either_side(drawn):
+    first, second = with_curves(2, cce=(0.1, 0.4, 0.9))
+    history = [metrics._replace(test_accuracy=metrics.test_accuracy + 0.1) for metrics in second.history]
+    axes = drawn(figures.accuracy_by_epoch, [first, second._replace(history=history)], "symmetric", 0.0)
+    assert axes.lines[0].get_ydata() == pytest.approx([15, 45, 95])
+    heights = axes.collections[0].get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == pytest.approx((15 - 50**0.5, 95 + 50**0.5))
+
+
 def test_the_loss_by_epoch_is_that_of_validation(drawn):
     axes = drawn(figures.loss_by_epoch, with_curves(1, cce=(0.1, 0.4, 0.9)), "symmetric", 0.0)
     assert axes.lines[0].get_ydata() == pytest.approx([1, 1, 1])

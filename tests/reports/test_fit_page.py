@@ -148,6 +148,8 @@ def test_of_many_classes_those_with_most_errors_are_drawn():
     assert heat.count("<tr>") == 31
     assert {"class7<", "class33<"} <= {name + "<" for name in re.findall(r"<bdi>(.*?)</bdi>", heat)}
     assert heat.count("background:") == 1
+    row = heat[heat.index("<tr><th><bdi>class7</bdi>") :]  # the true class; the given one is the column's
+    assert "background:" in row[: row.index("</tr>")]
 
 
 def test_classes_are_counted_by_given_label():
@@ -174,6 +176,7 @@ def test_classes_are_counted_by_given_label():
 def test_test_accuracy_is_shown_where_there_is_any(test, panels):
     page = fit_page(make_findings(make_audit(), test=test)).replace("\N{NO-BREAK SPACE}", " ")
     assert page.count("<svg") == panels
+    assert re.findall(r'<tr class="chosen"><td><bdi>(.*?)</bdi>', page) == ["gce"]
     tested = ["90.0 %", "90.0 %"] if test else []
     assert texts_of(page, "models") == [["cce", "62.0 % ± 1.0", "2", *tested], ["gce", "63.0 % ± 1.0", "3", *tested]]
 

@@ -1,10 +1,13 @@
 """Escaping and the gallery; what else the page holds is tested where it is made, in tests/tasks/test_demo.py."""
 
+import re
+
 import pytest
 
 from labelnoise import datasets
 from labelnoise.experiments import execute, load_data, load_recipe, read_all, study_runs
 from labelnoise.reports import Findings, study_page, study_sections
+from labelnoise.reports.gallery import suspects
 
 
 @pytest.fixture
@@ -31,6 +34,25 @@ def test_the_gallery_is_of_lq_where_its_samples_were_kept(runs):
     for run in runs:
         (run.path / "samples.npz").unlink(missing_ok=True)
     assert "training labels of" not in page_of(runs)
+
+
+def test_the_gallery_begins_with_the_most_suspicious_and_knows_the_truth(runs):
+    run, data = (
+        next(run for run in runs if (run.config.loss.name, run.config.rate) == ("gce", 0.4)),
+        datasets.load("digits"),
+    )
+    shown = suspects(run, data, count=40)
+    samples = run.samples()
+    margin = dict(zip(samples.record.index.tolist(), samples.record.margin.double().mean(0).tolist(), strict=True))
+    assert [suspect.sample for suspect in shown] == sorted(margin, key=margin.__getitem__)[:40]
+    predicted = dict(zip(samples.record.index.tolist(), samples.predicted.tolist(), strict=True))
+    given = dict(zip(samples.record.index.tolist(), samples.record.labels.tolist(), strict=True))
+    true = dict(zip(data.train.index.tolist(), data.train.labels.tolist(), strict=True))
+    for suspect in shown:
+        truth = (given[suspect.sample], predicted[suspect.sample], true[suspect.sample])
+        assert (suspect.given, suspect.suggested, suspect.true) == tuple(map(str, truth))
+    wrong = sum(suspect.given != suspect.true for suspect in shown)
+    assert re.search(rf"; {wrong} of them\s+are wrong", page_of(runs))
 
 
 def test_names_from_data_and_titles_are_escaped(runs):

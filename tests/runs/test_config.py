@@ -1,3 +1,6 @@
+import json
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -76,3 +79,10 @@ def test_what_is_trained_together_differs_in_noise_loss_and_seed_alone(changes, 
     assert config.stacks_with(other) == together
     assert other.stacks_with(config) == together
     assert not RunConfig(**SETTINGS).stacks_with(RunConfig(**SETTINGS))
+
+
+def test_recorded_runs_keep_their_ids():
+    recorded = list((Path(__file__).parents[2] / "reproductions").rglob("runs/*/run.json"))
+    assert len(recorded) > 100
+    for path in recorded:
+        assert RunConfig(**json.loads(path.read_text())["config"]).run_id == path.parent.name

@@ -10,6 +10,7 @@ from labelnoise.runs import FitFolder, fit_folder
 
 SETTINGS = {"seed": 0, "columns": ["a", None]}
 PLAN = {"epochs": 3}
+RESULTS = ("report.html", "labels.csv", "summary.json", "source.json", "config.json", "model.safetensors")
 
 
 def opened(path, settings=SETTINGS, *, overwrite=False):
@@ -22,7 +23,10 @@ def finished(path):
     folder, _ = opened(path)
     folder.begin(SETTINGS, PLAN)
     (folder.work / "checkpoint.pt").write_text("state")
-    folder.write("labels.csv", "old")
+    for name in RESULTS:
+        folder.write(name, "old")
+    (path / "encoder").mkdir()
+    (path / "encoder" / "config.json").write_text("old")
     folder.finish({"accuracy": 1})
     return folder
 
@@ -44,7 +48,7 @@ def test_a_new_folder_is_made_and_its_plan_found_again(tmp_path):
 
 def test_what_is_finished_has_no_work_left(tmp_path):
     folder = finished(tmp_path)
-    assert names(tmp_path) == ["labels.csv", "metrics.json", "plan.json"]
+    assert names(tmp_path) == sorted([*RESULTS, "encoder", "metrics.json", "plan.json"])
     folder.work.mkdir()  # as a kill after the last file leaves it
     again, begun = opened(tmp_path)
     assert again.is_finished
@@ -103,16 +107,17 @@ def test_decisions_outlive_another_fit_to_the_same_data_only(tmp_path, data, kep
     first, other = SETTINGS | {"data": "first"}, SETTINGS | {"data": data, "seed": 1}
     folder, _ = opened(tmp_path, first)
     folder.begin(first, PLAN)
-    folder.write("decisions.csv", "somebody's work")
+    review = [tmp_path / name for name in ("decisions.csv", "sample.csv", "sample.json")]
+    for path in review:
+        folder.write(path.name, "somebody's work")
     folder.finish({})
     opened(tmp_path, other, overwrite=True)  # a mistake in the data, or a kill, before there is a plan
-    assert (tmp_path / "decisions.csv").exists()
+    assert all(path.exists() for path in review)
     folder, _ = opened(tmp_path, other)
-    folder.begin(other, PLAN)
-    assert (tmp_path / "decisions.csv").exists() == kept
-    assert (tmp_path / "decisions.csv.of-other-data").exists() != kept
-    folder.begin(other, PLAN)
-    assert (tmp_path / "decisions.csv").exists() == kept
+    for _ in range(2):
+        folder.begin(other, PLAN)
+        assert {path.exists() for path in review} == {kept}
+        assert {path.with_name(f"{path.name}.of-other-data").exists() for path in review} == {not kept}
 
 
 def test_before_there_is_a_plan_other_settings_are_welcome_and_find_no_work_of_others(tmp_path):

@@ -320,3 +320,36 @@ def test_features_of_what_is_no_text_are_refused(recipe, tmp_path):
 )
 def test_which_runs_are_stacked_is_a_rule_on_their_settings(changes, stacked):
     assert {run.stacked for runs in configs(load_recipe("digits", changes)) for run in runs} == {stacked}
+
+
+def test_the_validation_split_knows_noisy_labels_only(recipe, monkeypatch):
+    seen, split = [], problem_module.split_validation
+    monkeypatch.setattr(
+        problem_module, "split_validation", lambda labels, **settings: seen.append(labels) or split(labels, **settings)
+    )
+    problem_module._load_problem.cache_clear()
+    problem = problem_module.load_problem(configs(recipe)[0][0])
+    assert torch.equal(
+        seen[0].sort().values, torch.cat([problem.training.labels, problem.validation.labels]).sort().values
+    )
+    assert (seen[0] != datasets.load("digits").train.labels).float().mean() > 0.3
+
+
+def test_features_are_learned_from_training_texts_alone(recipe, tmp_path, monkeypatch):
+    for name, word in (("train.csv", "seen"), ("test.csv", "unseen")):
+        (tmp_path / name).write_text("text,label\n" + "".join(f"{word} a{n},yes\n{word} b{n},no\n" for n in range(20)))
+    monkeypatch.setenv("LABELNOISE_DATA", str(tmp_path))
+    learned, build = [], problem_module.features.build
+
+    def spy(name, **settings):
+        features = build(name, **settings)
+        fit = features.fit
+        features.fit = lambda texts: learned.extend(texts) or fit(texts)
+        return features
+
+    monkeypatch.setattr(problem_module.features, "build", spy)
+    texts = Part(name="text-csv", train="train.csv", test="test.csv")
+    recipe = recipe.model_copy(update={"datasets": [texts], "features": Part(name="tfidf", min_count=1)})
+    problem = problem_module.load_problem(configs(recipe)[0][0])
+    assert len(learned) == len(problem.training.labels) < 40
+    assert all(text.startswith("seen") for text in learned)

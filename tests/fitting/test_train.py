@@ -11,7 +11,9 @@ import torch
 from noisy_data import features, own_code, write_csv
 
 from labelnoise.fitting import Request, Work, default_recipe, prepare
+from labelnoise.fitting import recipe as fitting_recipe
 from labelnoise.fitting import train as fitting_train
+from labelnoise.fitting.suspicion import fold_jobs
 from labelnoise.fitting.train import Job, train_all
 from labelnoise.runs import Part
 
@@ -178,3 +180,14 @@ def test_a_worker_that_is_killed_is_told_and_the_next_call_goes_on_to_the_same_b
     again = run(work, *jobs)
     for name in ("a", "b"):
         same(expected[name], again[name])
+
+
+def test_every_draw_of_a_training_is_of_the_fits_seed(tmp_path, monkeypatch):
+    seen = []
+    for module, name in ((fitting_train, "child_generator"), (fitting_train, "seeded"), (fitting_recipe, "seeded")):
+        draw = getattr(module, name)
+        spy = lambda seed, stream, draw=draw: seen.append((seed, stream)) or draw(seed, stream)  # noqa: E731
+        monkeypatch.setattr(module, name, spy)
+    work = work_of(features(tmp_path).path, tmp_path / "work", seed=5)
+    run(work, *fold_jobs(prepare(work.request), CCE, folds=2, seed=5)[:1])
+    assert set(seen) == {(5, "fold"), (5, "weights"), (5, "layers"), (5, "order")}

@@ -126,6 +126,9 @@ def test_test_labels_choose_nothing(tmp_path):
     right = fit(data, tmp_path / "right", test=honest.path, **options).metrics
     wrong = fit(data, tmp_path / "wrong", test=poisoned.path, **options).metrics
     none = fit(data, tmp_path / "none", **options).metrics
+    (kept,) = (candidate for candidate in right["candidates"] if candidate["name"] == right["loss"])
+    names = ("test_accuracy_best", "test_accuracy_last")
+    assert [right[name] for name in names] == [kept[name] for name in names]
     assert right["test_accuracy_best"] > 0.8
     assert wrong["test_accuracy_best"] == pytest.approx(1 - right["test_accuracy_best"])
     for name in ("model.safetensors", "labels.csv", "config.json"):

@@ -148,6 +148,14 @@ def test_the_learning_rate_is_chosen_at_the_rate_that_the_recipe_names():
     assert {run.rate for run in runs} == {0.4}
 
 
+def test_the_learning_rate_is_chosen_by_the_recipes_own_loss_on_no_more_seeds_than_it_has():
+    changes = {"seeds": 2, "learning_rate.seeds": 5, "learning_rate.chosen_by": "gce", "losses.2.q": 0.3}
+    recipe = load_recipe("digits", changes)
+    runs = tuning_runs(recipe, load_data(recipe.datasets[0]), loss=chooser(recipe))
+    assert {run.seed for run in runs} == {0, 1}
+    assert {run.loss.settings["q"] for run in runs} == {0.3}
+
+
 def test_noise_and_split_are_drawn_from_streams_of_their_own(recipe, monkeypatch):
     streams, draw = [], problem_module.child_generator
     for module in (noises_module, problem_module):

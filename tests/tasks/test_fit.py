@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fitting"))  # the makers of small noisy data
 
@@ -548,8 +549,12 @@ def test_truth_is_for_the_report_alone(tmp_path):
     assert shown == same
     assert not hidden
     found = read_csv(tmp_path / "with" / "labels.csv")
-    flagged = [row["given_label"] != CLASSES[i % 2] for i, row in enumerate(found) if row["is_issue"] == "True"]
-    assert f"{100 * sum(flagged) / len(flagged):.1f}\xa0% of the flagged labels are wrong" in shown[0]
+    wrong = [row["given_label"] != CLASSES[i % 2] for i, row in enumerate(found)]
+    flagged = [was for was, row in zip(wrong, found, strict=True) if row["is_issue"] == "True"]
+    shares = sum(flagged) / len(flagged), sum(flagged) / sum(wrong)
+    auroc = roc_auc_score(wrong, [float(row["p_wrong"]) for row in found])
+    told = re.findall("([0-9.]+)\xa0%", shown[0])
+    assert told == [f"{100 * value:.1f}" for value in (*shares, auroc)]
     for index, got in (([0], "1 0 times"), ([0, 0, *range(2, 160)], "0 2 times"), ([*range(161)], "160 1 times")):
         other = write_csv(tmp_path / "other.csv", ("index", "true_label"), [(row, "cat") for row in index])
         with pytest.raises(ValueError, match=f"truth must have each index from 0 to 159 once, got {got}"):

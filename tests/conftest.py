@@ -1,6 +1,7 @@
 import sys
 
 import hypothesis
+import jaxtyping
 import pytest
 import torch
 
@@ -20,6 +21,14 @@ def pair_flips(num_classes):
 def required():
     """``required(name, num_classes)``: the settings without which the loss ``name`` is not defined."""
     return lambda name, num_classes: {"transition": pair_flips(num_classes)} if name == "forward" else {}
+
+
+@pytest.fixture
+def without_shape_checks():
+    """The library as users have it: jaxtyping's hook would refuse a wrong dtype before the library can say why."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from functools import partial
 from itertools import count, product
 from typing import Any
 
-import jaxtyping
 import pytest
 import torch
 import torch.nn.functional as F
@@ -58,14 +57,6 @@ def function(name, required) -> Any:
 def build(name, required) -> Any:
     """The module from the registry, for K classes; what it requires may be given anew."""
     return lambda **options: losses.build(name, **required(name, K) | options)
-
-
-@pytest.fixture
-def without_shape_checks() -> Iterator[None]:
-    """The library as users have it: jaxtyping's hook would refuse a wrong dtype before the library can say why."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def test_public_check(name, required):

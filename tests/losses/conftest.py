@@ -1,4 +1,3 @@
-import jaxtyping
 import pytest
 
 from labelnoise.losses import _chunks, _fused
@@ -20,11 +19,3 @@ def path(request):
     if request.param == "fused":
         request.getfixturevalue("fused")
     return request.param
-
-
-@pytest.fixture
-def without_shape_checks():
-    """The library as users have it: jaxtyping's hook would refuse a wrong dtype before the library can say why."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)

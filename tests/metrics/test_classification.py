@@ -1,4 +1,3 @@
-import jaxtyping
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
@@ -26,10 +25,11 @@ def test_a_class_without_samples_has_no_recall_but_being_guessed_costs_f1():
     assert scores.macro_f1 == pytest.approx((2 / 3 + 1 + 0) / 3)  # the fourth is neither there nor guessed
 
 
+@pytest.mark.usefixtures("without_shape_checks")
 @pytest.mark.parametrize("classes", [[0, 1, -1], [0, 1, 3], [[0], [1], [2]], [0, 1], [0.0, 1.0, 2.0]])
 @pytest.mark.parametrize("first", [True, False])
 def test_what_is_no_class_or_has_another_shape_is_refused(classes, first):
     right = torch.tensor([0, 1, 2])
     both = (torch.tensor(classes), right) if first else (right, torch.tensor(classes))
-    with pytest.raises((ValueError, jaxtyping.TypeCheckError)):  # the second where annotations are checked
+    with pytest.raises(ValueError, match=r"must be (int64 of shape|classes within)"):
         classification_scores(*both, num_classes=3)

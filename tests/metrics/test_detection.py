@@ -1,6 +1,5 @@
 import math
 
-import jaxtyping
 import pytest
 import torch
 
@@ -27,17 +26,19 @@ def test_arrays_of_an_audit_and_half_precision_are_scored_alike():
     assert detection_scores(suspicion.bfloat16().requires_grad_(), flagged, wrong) == scores
 
 
+@pytest.mark.usefixtures("without_shape_checks")
 @pytest.mark.parametrize("shapes", [(4, 4, (4, 1)), (4, 1, 4), (3, 4, 4), ((4, 1), (4, 1), (4, 1))])
 def test_shapes_that_would_be_broadcast_are_refused(shapes):
     suspicion, flagged, wrong = (torch.zeros(shape) for shape in shapes)
-    with pytest.raises((ValueError, jaxtyping.TypeCheckError)):  # the second where annotations are checked
+    with pytest.raises(ValueError, match=r"must all have shape \(n,\), got"):
         detection_scores(suspicion, flagged.bool(), wrong.bool())
 
 
+@pytest.mark.usefixtures("without_shape_checks")
 @pytest.mark.parametrize("name", ["is_issue", "wrong"])
 def test_what_is_no_truth_value_is_refused(name):
     given = {"is_issue": torch.zeros(2).bool(), "wrong": torch.zeros(2).bool(), name: torch.tensor([0, 2])}
-    with pytest.raises((ValueError, jaxtyping.TypeCheckError), match=f"{name} must be truth values|{name}"):
+    with pytest.raises(ValueError, match=f"{name} must be truth values, got torch.int64"):
         detection_scores(torch.zeros(2), **given)
 
 

@@ -1,6 +1,5 @@
 """A loss without memory is itself as an objective."""
 
-import jaxtyping
 import pytest
 import torch
 from torch import nn
@@ -34,8 +33,9 @@ def test_a_loss_of_one_value_a_sample_is_refused(loss):
         Stateless(loss)(LOGITS, LABELS, torch.arange(2))
 
 
+@pytest.mark.usefixtures("without_shape_checks")
 def test_an_index_that_is_no_tensor_is_refused():
-    with pytest.raises((ValueError, jaxtyping.TypeCheckError), match="index"):
+    with pytest.raises(ValueError, match="index must be"):
         Stateless(GCELoss())(LOGITS, LABELS, [0, 1])
 
 

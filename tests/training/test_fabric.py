@@ -1,4 +1,3 @@
-import jaxtyping
 import pytest
 import torch
 
@@ -45,10 +44,11 @@ def test_what_was_asked_for_stays(hardware, precision, gains):
     assert resolve_precision(precision, "cpu") == precision
 
 
+@pytest.mark.usefixtures("without_shape_checks")
 def test_another_precision_is_refused():
     with pytest.raises(ValueError, match="precision must be 'auto', '32-true' or 'bf16-mixed', got '8-bit'"):
         resolve_precision("8-bit", "cpu")
-    with pytest.raises((ValueError, jaxtyping.TypeCheckError), match=r"precision must be '32-true' or|64-true"):
+    with pytest.raises(ValueError, match="precision must be '32-true' or 'bf16-mixed', got '64-true'"):
         open_fabric("cpu", "64-true")
 
 

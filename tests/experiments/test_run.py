@@ -42,6 +42,12 @@ def configs(recipe, learning_rate=0.01):
     return [[run for run in runs if run.seed == seed] for seed in range(recipe.seeds)]
 
 
+def run_of(config, root):
+    execute(config, root / "runs")
+    (run,) = read_all([config], root)
+    return run
+
+
 def checksum(*tensors):
     return hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in tensors)).hexdigest()
 
@@ -130,8 +136,7 @@ def test_other_data_than_the_config_names_are_refused(recipe, tmp_path):
 
 def test_the_truth_in_a_run_is_the_noise_that_was_drawn(recipe, tmp_path):
     config = configs(recipe)[3][0]
-    execute(config, tmp_path / "runs")
-    (run,) = read_all([config], tmp_path)
+    run = run_of(config, tmp_path)
     samples = run.samples()
     record = samples.record
     true = torch.full((1797,), -1)
@@ -213,8 +218,7 @@ def test_every_setting_of_a_stack_reaches_it(recipe, tmp_path, monkeypatch):
 def test_metrics_are_those_of_the_epochs_they_are_called_after(augment, recipe, tmp_path):
     recipe = recipe.model_copy(update={"augment": augment, "epochs": 4})
     config = configs(recipe, 0.3)[0][0]
-    execute(config, tmp_path / "runs")
-    (run,) = read_all([config], tmp_path)
+    run = run_of(config, tmp_path)
     best = max(run.history, key=lambda metrics: metrics.validation_accuracy)
     assert len({metrics.test_accuracy for metrics in run.history}) > 1
     assert run.metrics["best_epoch"] == best.epoch
@@ -227,8 +231,7 @@ def test_metrics_are_those_of_the_epochs_they_are_called_after(augment, recipe, 
 def test_the_prediction_of_a_sample_is_that_of_the_best_epoch(augment, recipe, tmp_path):
     recipe = recipe.model_copy(update={"augment": augment, "epochs": 12})
     config = configs(recipe, 0.3)[0][0]
-    execute(config, tmp_path / "runs")
-    (run,) = read_all([config], tmp_path)
+    run = run_of(config, tmp_path)
     assert run.metrics["best_epoch"] < 12
     problem = load_problem(config)
     model = build_model(config, problem).eval()
@@ -244,8 +247,7 @@ def test_found_and_pruned_labels_are_judged_by_the_truth(augment, recipe, tmp_pa
         monkeypatch.setattr(module, "finish", lambda *a, finish=finish, **k: objectives.append(a[2]) or finish(*a, **k))
     recipe = recipe.model_copy(update={"augment": augment, "epochs": 4})
     config = configs(recipe, 0.1)[0][-1].model_copy(update={"loss": Part(name="pruned_gce", q=0.7, k=0.02, warmup=3)})
-    execute(config, tmp_path / "runs")
-    (run,) = read_all([config], tmp_path)
+    run = run_of(config, tmp_path)
     margin, wrong = run.samples().record.margin.double().mean(0), run.samples().wrong
     flagged, pruned = margin < 0, ~objectives[0].kept
     assert 0 < pruned.sum() < len(wrong)

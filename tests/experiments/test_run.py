@@ -20,7 +20,6 @@ from labelnoise.experiments import (
     tuning_runs,
 )
 from labelnoise.experiments.parts import build_model
-from labelnoise.experiments.problem import load_problem
 from labelnoise.runs import Part, Run
 
 run_module = importlib.import_module("labelnoise.experiments.run")
@@ -233,7 +232,7 @@ def test_the_prediction_of_a_sample_is_that_of_the_best_epoch(augment, recipe, t
     config = configs(recipe, 0.3)[0][0]
     run = run_of(config, tmp_path)
     assert run.metrics["best_epoch"] < 12
-    problem = load_problem(config)
+    problem = problem_module.load_problem(config)
     model = build_model(config, problem).eval()
     model.load_state_dict(load_file(run.path / "weights.safetensors"))
     assert torch.equal(run.samples().predicted, model(problem.training.inputs).argmax(1))

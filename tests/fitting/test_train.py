@@ -186,8 +186,7 @@ def test_every_draw_of_a_training_is_of_the_fits_seed(tmp_path, monkeypatch):
     seen = []
     for module, name in ((fitting_train, "child_generator"), (fitting_train, "seeded"), (fitting_recipe, "seeded")):
         draw = getattr(module, name)
-        spy = lambda seed, stream, draw=draw: seen.append((seed, stream)) or draw(seed, stream)  # noqa: E731
-        monkeypatch.setattr(module, name, spy)
+        monkeypatch.setattr(module, name, lambda *stream, draw=draw: seen.append(stream) or draw(*stream))
     work = work_of(features(tmp_path).path, tmp_path / "work", seed=5)
     run(work, *fold_jobs(prepare(work.request), CCE, folds=2, seed=5)[:1])
     assert set(seen) == {(5, "fold"), (5, "weights"), (5, "layers"), (5, "order")}

@@ -37,19 +37,16 @@ def test_the_gallery_is_of_lq_where_its_samples_were_kept(runs):
 
 
 def test_the_gallery_begins_with_the_most_suspicious_and_knows_the_truth(runs):
-    run, data = (
-        next(run for run in runs if (run.config.loss.name, run.config.rate) == ("gce", 0.4)),
-        datasets.load("digits"),
-    )
-    shown = suspects(run, data, count=40)
-    samples = run.samples()
-    margin = dict(zip(samples.record.index.tolist(), samples.record.margin.double().mean(0).tolist(), strict=True))
-    assert [suspect.sample for suspect in shown] == sorted(margin, key=margin.__getitem__)[:40]
-    predicted = dict(zip(samples.record.index.tolist(), samples.predicted.tolist(), strict=True))
-    given = dict(zip(samples.record.index.tolist(), samples.record.labels.tolist(), strict=True))
+    run = next(run for run in runs if (run.config.loss.name, run.config.rate) == ("gce", 0.4))
+    data, samples = datasets.load("digits"), run.samples()
+    index, margin = samples.record.index.tolist(), samples.record.margin.double().mean(0).tolist()
+    told = zip(samples.record.labels.tolist(), samples.predicted.tolist(), strict=True)
+    of, margin_of = dict(zip(index, told, strict=True)), dict(zip(index, margin, strict=True))
     true = dict(zip(data.train.index.tolist(), data.train.labels.tolist(), strict=True))
+    shown = suspects(run, data, count=40)
+    assert [suspect.sample for suspect in shown] == sorted(index, key=margin_of.__getitem__)[:40]
     for suspect in shown:
-        truth = (given[suspect.sample], predicted[suspect.sample], true[suspect.sample])
+        truth = (*of[suspect.sample], true[suspect.sample])
         assert (suspect.given, suspect.suggested, suspect.true) == tuple(map(str, truth))
     wrong = sum(suspect.given != suspect.true for suspect in shown)
     assert re.search(rf"; {wrong} of them\s+are wrong", page_of(runs))

@@ -108,7 +108,7 @@ def test_a_damaged_recipe_is_named(tmp_path, text):
             command()
 
 
-@pytest.mark.parametrize(("loss", "q"), [("cce", None), ("gce q=0.3", 0.3)])
+@pytest.mark.parametrize(("loss", "q"), [("cce", None), ("gce q=0.3", 0.3), ("gce q=0.30", 0.3)])
 def test_only_some_runs(loss, q, tmp_path):
     study.run("digits", tmp_path, changes=SMALL | {"learning_rate": 0.1}, only=f"loss={loss},seed=1", workers=1)
     (run,) = (json.loads(path.read_text())["config"] for path in tmp_path.glob("runs/*/run.json"))

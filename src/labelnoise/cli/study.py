@@ -86,14 +86,12 @@ def _set_data_dir(data_dir: Path | None) -> None:
 
 
 def _changes(clauses: list[str]) -> dict[str, object]:
-    """Values are read as JSON where they are JSON, else as text."""
+    from labelnoise.tasks import study as task
+
     changes: dict[str, object] = {}
     for clause in clauses:
         name, equals, value = clause.partition("=")
         if not equals:
             raise ValueError(f"--set takes NAME=VALUE, got {clause!r}")
-        try:
-            changes[name] = json.loads(value)
-        except json.JSONDecodeError:
-            changes[name] = value
+        changes[name] = task.parse_value(value)
     return changes

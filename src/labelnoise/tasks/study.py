@@ -122,6 +122,18 @@ def report(out: Path | str) -> list[Summary]:
     return write_results(_read_recipe(out), read(out), out, command=(out / "command.txt").read_text().strip())
 
 
+def parse_value(text: str) -> object:
+    """The value of a setting as it is written on a command line: JSON where it is JSON, else text.
+
+    >>> parse_value("0.7"), parse_value("gce")
+    (0.7, 'gce')
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
 def check_writable(out: Path) -> None:
     """Make the folder, and refuse one that cannot be written before anything is computed."""
     try:
@@ -216,4 +228,6 @@ def _selection(only: str) -> Callable[[RunConfig], bool]:
 
 def _is_called(part: Part, words: str) -> bool:
     """Whether ``words`` are the part's name and, if any, some of its settings: ``gce``, ``gce q=0.7``."""
-    return {part.name} <= set(words.split()) <= {part.name, *(f"{key}={value}" for key, value in part.settings.items())}
+    name, *settings = words.split(" ")
+    wanted = (setting.partition("=") for setting in settings)
+    return name == part.name and all(part.settings.get(key) == parse_value(value) for key, _, value in wanted)

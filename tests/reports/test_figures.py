@@ -6,6 +6,7 @@ from test_sections import with_curves
 from test_tables import runs
 
 from labelnoise.reports import figures
+from labelnoise.runs import Part
 
 
 @pytest.fixture
@@ -49,3 +50,17 @@ def test_belief_in_right_labels_is_solid_and_in_wrong_ones_dashed(drawn):
 def test_bars_are_of_their_epoch(drawn, epoch, height):
     axes = drawn(figures.accuracy_bars, runs(1), epoch)
     assert {round(bar.get_height()) for bar in axes.patches} == {height}
+
+
+@pytest.mark.parametrize("length", [3, 10, 40])
+def test_the_legend_of_the_bars_lies_within_the_figure_and_above_them(length, monkeypatch):
+    shown = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, file, **_: shown.append(self) or file.write("<svg"))
+    names = [{"loss": Part(name=run.config.loss.name.ljust(length, "e"))} for run in runs(1)]
+    named = [run._replace(config=run.config.model_copy(update=name)) for run, name in zip(runs(1), names, strict=True)]
+    figures.accuracy_bars(named, "best")
+    (figure,) = shown
+    figure.draw_without_rendering()
+    legend, (axes,) = figure.axes[0].get_legend().get_window_extent(), figure.axes
+    assert 0 < legend.x0 < legend.x1 < figure.bbox.width
+    assert axes.transData.inverted().transform((0, legend.y0))[1] >= 100

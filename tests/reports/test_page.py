@@ -8,6 +8,7 @@ from labelnoise import datasets
 from labelnoise.experiments import execute, load_data, load_recipe, read_all, study_runs
 from labelnoise.reports import Findings, study_page, study_sections
 from labelnoise.reports.gallery import suspects
+from labelnoise.runs import Part
 
 
 @pytest.fixture
@@ -34,6 +35,11 @@ def test_the_gallery_is_of_lq_where_its_samples_were_kept(runs):
     for run in runs:
         (run.path / "samples.npz").unlink(missing_ok=True)
     assert "training labels of" not in page_of(runs)
+
+
+def test_the_gallery_says_which_of_several_lq(runs):
+    other = runs[0].config.model_copy(update={"loss": Part.model_validate({"name": "gce", "q": 0.3})})
+    assert "training labels of gce q=0.3 on" in page_of([*runs, runs[0]._replace(config=other)]).replace("\n    ", " ")
 
 
 def test_the_gallery_begins_with_the_most_suspicious_and_knows_the_truth(runs):

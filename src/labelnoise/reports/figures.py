@@ -127,10 +127,22 @@ def accuracy_bars(runs: Sequence[Run], epoch: Literal["best", "last"]) -> str:
         ticks = [_plain(f"{problem} {rate:.0%}").replace(" ", "\n") for problem, rate in problems]
         ax.set_xticks(range(len(problems)), ticks, fontsize=8)
         title = "best noisy-validation epoch" if epoch == "best" else "last epoch"
-        ax.set(title=title, ylabel="test accuracy, %", ylim=(0, 125), yticks=range(0, 101, 20))
-        ax.legend(ncols=min(4, len(losses)), loc="upper center", columnspacing=1, handlelength=1)
+        ax.set(title=title, ylabel="test accuracy, %", yticks=range(0, 101, 20))
+        rows = _legend_above(ax)
+        ax.set_ylim(0, max(100 / max(1 - 0.1 * rows, 0.2), 125))  # a row of the legend takes a tenth of the height
 
     return _svg(f"accuracy-bars-{epoch}", draw)
+
+
+def _legend_above(ax: Axes) -> int:
+    """A legend over the bars, in as many columns as fit; returns how many rows that makes."""
+
+    def is_narrow(columns: int) -> bool:
+        legend = ax.legend(ncols=columns, loc="upper center", columnspacing=1, handlelength=1)
+        return columns == 1 or bool(legend.get_window_extent().width < ax.get_window_extent().width)
+
+    columns = next(filter(is_narrow, (4, 3, 2, 1)))
+    return -(-len(ax.get_legend_handles_labels()[1]) // columns)
 
 
 def problem_rates(runs: Sequence[Run]) -> list[tuple[str, float]]:

@@ -8,6 +8,7 @@ from labelnoise.reports._template import render
 from labelnoise.reports.gallery import suspects
 from labelnoise.reports.references import bibtex
 from labelnoise.reports.sections import Findings, Section, learning_rates, machines, versions
+from labelnoise.reports.tables import loss_names
 from labelnoise.runs import Part, short_names
 
 _GALLERY = 40
@@ -35,6 +36,7 @@ def study_page(findings: Findings, sections: Sequence[Section], data_of: Callabl
         why={"shapes": figures.loss_shapes(), "sums": figures.bounded_sum(10) + figures.bounded_sum(100)},
         bibtex=bibtex(runs),
         gallery=gallery.config,
+        gallery_loss=loss_names(runs)[gallery.config.loss.label],
         suspects=shown,
         really_wrong=sum(suspect.given != suspect.true for suspect in shown),
     )

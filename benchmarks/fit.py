@@ -1,9 +1,10 @@
 """`labelnoise fit` with its defaults on three kinds of data with wrong labels, beside cross entropy in the same fit.
 
-python -m benchmarks.fit [texts | images | table | clean] [--seeds 3] [--budget 10m]
+python -m benchmarks.fit [texts | images | classes | table | clean] [--seeds 3] [--budget 10m]
 
-texts: CLINC150, 40 % symmetric. images: 3,000 Fashion-MNIST images as PNG in folders, 30 %. table: simulated, numbers
-and categories, 30 %. clean: digits and CLINC150 as they are. Test labels score only; LABELNOISE_DATA has the data.
+texts: CLINC150, 40 % symmetric. images: 3,000 Fashion-MNIST images as PNG in folders, 30 %. classes: 10,000 of
+CIFAR-100's, 40 %. table: simulated, numbers and categories, 30 %. clean: digits and CLINC150 as they are. Test labels
+score only; LABELNOISE_DATA has the data.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from labelnoise import datasets, noise
 from labelnoise.datasets import data_root
 from labelnoise.training import child_generator
 
-IMAGES, TABLE_ROWS = 3000, 6000
+TABLE_ROWS = 6000
 CUT = (0, 1, 2, 3)  # columns of the table that become categories
 
 
@@ -53,9 +54,11 @@ def texts(folder: Path, seed: int, rate: float = 0.4) -> tuple[dict[str, Any], n
     return {"data": train, "test": test, "text": "text", "label": "label"}, given != true
 
 
-def images(folder: Path, seed: int, rate: float = 0.3) -> tuple[dict[str, Any], np.ndarray]:
-    data = datasets.load("fashion-mnist")
-    rows = np.random.default_rng(seed).permutation(len(data.train.labels))[:IMAGES]
+def images(
+    folder: Path, seed: int, name: str = "fashion-mnist", count: int = 3000, rate: float = 0.3
+) -> tuple[dict[str, Any], np.ndarray]:
+    data = datasets.load(name)
+    rows = np.random.default_rng(seed).permutation(len(data.train.labels))[:count]
     true = data.train.labels.numpy()[rows]
     given = noisy(true, rate, seed)
     parts = {
@@ -67,10 +70,14 @@ def images(folder: Path, seed: int, rate: float = 0.3) -> tuple[dict[str, Any], 
         for position, (picture, label) in enumerate(zip(pixels, labels, strict=True)):
             place = folder / part / f"{label}" / f"{position:05d}.png"
             place.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture[0]).save(place)
+            Image.fromarray(picture.transpose(1, 2, 0).squeeze()).save(place)
             if part == "train":
                 places[place.as_posix()] = bool(given[position] != true[position])
     return {"data": folder / "train", "test": folder / "test"}, np.array([places[name] for name in sorted(places)])
+
+
+def many_classes(folder: Path, seed: int) -> tuple[dict[str, Any], np.ndarray]:
+    return images(folder, seed, "cifar100", count=10_000, rate=0.4)
 
 
 def table(folder: Path, seed: int, rate: float = 0.3) -> tuple[dict[str, Any], np.ndarray]:
@@ -102,6 +109,7 @@ def clean_texts(folder: Path, seed: int) -> tuple[dict[str, Any], np.ndarray]:
 KINDS: dict[str, dict[str, Callable[..., tuple[dict[str, Any], np.ndarray]]]] = {
     "texts": {"CLINC150, 40 %": texts},
     "images": {"Fashion-MNIST as PNG, 30 %": images},
+    "classes": {"CIFAR-100 as PNG, 40 %": many_classes},
     "table": {"simulated table, 30 %": table},
     "clean": {"digits, clean": clean_digits, "CLINC150, clean": clean_texts},
 }

@@ -48,9 +48,9 @@ def fitted(data, tmp_path, monkeypatch):
 
 def test_the_best_candidate_on_noisy_validation_is_kept(fitted):
     found, trainings, told = fitted({"candidate-2": 30, "candidate-3": 31, "candidate-4": 31})
-    assert found.names == ["gce q=0.7", "cce", "pruned_gce", "gce q=0.4"]
+    assert found.names == ["gce q=0.7", "gce q=0.4", "cce", "pruned_gce"]
     assert found.chosen == 2
-    assert found.reasons == ["pruned_gce has the highest accuracy on the noisy validation labels."]
+    assert found.reasons == ["cce has the highest accuracy on the noisy validation labels."]
     assert [score.accuracy for score in found.scores] == [16 / 32, 30 / 32, 31 / 32, 31 / 32]
     assert len(trainings) == 4
     assert told == [40]
@@ -58,8 +58,8 @@ def test_the_best_candidate_on_noisy_validation_is_kept(fitted):
 
 def test_a_candidate_whose_loss_became_nan_is_told_and_left_out(fitted):
     found, _, _ = fitted({"candidate-1": "the loss became nan", "candidate-4": 20})
-    assert found.names == ["cce", "pruned_gce", "gce q=0.4"]
-    assert found.names[found.chosen] == "gce q=0.4"
+    assert found.names == ["gce q=0.4", "cce", "pruned_gce"]
+    assert found.names[found.chosen] == "pruned_gce"
     assert found.reasons[0] == "gce q=0.7 failed: the loss became nan."
     with pytest.raises(ValueError, match=r"no candidate could be trained: gce q=0\.7 failed: nan"):
         fitted({f"candidate-{number}": "nan" for number in range(1, 5)})

@@ -101,7 +101,7 @@ def test_the_folder_holds_what_the_readme_says_and_no_pickle(tmp_path):
 def test_all_candidates_are_shown_and_the_refined_one_too(tmp_path):
     found = fit(table(tmp_path), tmp_path / "fit", loss="auto", refine=True, epochs=20)
     names = [candidate["name"] for candidate in found.metrics["candidates"]]
-    assert names[:4] == ["gce q=0.7", "cce", "pruned_gce", "gce q=0.4"]
+    assert names[:4] == ["gce q=0.7", "gce q=0.4", "cce", "pruned_gce"]
     assert names[4].endswith(", refined")
     for candidate in found.metrics["candidates"]:
         assert 0 <= candidate["standard_error"] < 0.2

@@ -173,6 +173,9 @@ class TestCsv:
             with pytest.raises(ValueError, match=r"data.csv must have commas between its cells, got 'a.{1,2}label'"):
                 read(path)
 
+    def test_other_marks_in_texts_are_no_header_whatever_ends_the_lines(self, tmp_path):
+        assert read_table(csv_file(tmp_path, "text\ra;b\rc\td\r")).to_pydict() == {"text": ["a;b", "c\td"]}
+
     def test_ragged_rows_are_named_in_the_table_too(self, tmp_path):
         with pytest.raises(ValueError, match=r"data.csv cannot be read: CSV parse error: Row #3: Expected 2 columns"):
             read_table(csv_file(tmp_path, "text,label\na,x\nb\n"))

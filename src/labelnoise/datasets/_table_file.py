@@ -47,7 +47,7 @@ def read_table(path: Path, *, texts: Collection[str] = ()) -> pa.Table:
 def read_csv(path: Path, *, texts: Collection[str]) -> pa.Table:
     """What :func:`read_table` does with a CSV file, whatever its suffix."""
     data = read_utf8(path)
-    check_commas(path, data.removeprefix(BOM).lstrip().partition(b"\n")[0].rstrip().decode())
+    check_commas(path, data.removeprefix(BOM).lstrip().splitlines()[0].rstrip().decode())
     with _reading(path):
         return pyarrow.csv.read_csv(
             pa.BufferReader(data),

@@ -10,7 +10,15 @@ from typing import BinaryIO
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Generator[BinaryIO]:
-    """Open a file that takes the place of ``path`` when the block ends, and leaves nothing behind when it fails."""
+    """Open a file that takes the place of ``path`` when the block ends, and leaves nothing behind when it fails.
+
+    Of a link, the file it leads to is replaced. A pipe or a device, such as ``/dev/stdout``, is written to as it is.
+    """
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            yield file
+        return
+    path = Path(os.path.realpath(path))
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with beside.open("xb") as file:

@@ -18,4 +18,4 @@ def predict(
     from labelnoise.tasks import predict as task
 
     found = task(fitted, data, out=out, root=root, model=model, device=device)
-    typer.echo(f"{len(found.labels):,} rows predicted: {out}")
+    typer.echo(f"{len(found.labels):,} rows predicted: {out}", err=True)  # out may be /dev/stdout

@@ -1,5 +1,6 @@
 """Labels for new data, by a model that ``fit`` has trained."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,7 +37,7 @@ def predict(
         fitted: the folder of a finished :func:`labelnoise.fit`.
         data: of the same kind as it was fitted to, labelled or not: a table with the same columns, a folder of images
             however deep, an ``.npz`` or an ``.npy``.
-        out: replaced where it exists.
+        out: replaced where it exists; a pipe such as ``/dev/stdout`` is written to.
         root: where image paths of a table start, by default its own folder.
         model: the user's own network again, if it was fitted with one; its code is run.
         device: ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``.
@@ -45,7 +46,7 @@ def predict(
         ValueError: a folder without a model, the user's own network where it is not given, data of another kind or
             without a column, a ``root`` without a table, an ``out`` that is the data or cannot be written.
     """
-    if Path(out).resolve() == Path(data).resolve():
+    if os.path.realpath(out) == os.path.realpath(data):
         raise ValueError(f"out must be another file than the data, got {out}")
     saved = load_model(Path(fitted), model=model)
     columns = saved.columns._replace(label=None, id=None, root=None if root is None else Path(root))

@@ -6,12 +6,14 @@ import io
 import json
 import os
 import re
+import sys
 import time
 
 import numpy as np
 import pytest
 import torch
 from browser import CHROMIUM, browser
+from matplotlib.figure import Figure
 from PIL import Image
 
 from labelnoise.audit import Audit, Estimate, unescape_cell
@@ -179,6 +181,20 @@ def test_test_accuracy_is_shown_where_there_is_any(test, panels):
     assert re.findall(r'<tr class="chosen"><td><bdi>(.*?)</bdi>', page) == ["gce"]
     tested = ["90.0 %", "90.0 %"] if test else []
     assert texts_of(page, "models") == [["cce", "62.0 % ± 1.0", "2", *tested], ["gce", "63.0 % ± 1.0", "3", *tested]]
+
+
+def test_the_best_epoch_of_each_candidate_is_marked(monkeypatch):
+    axes = []
+
+    def draw(_, on):
+        axes.append(Figure().subplots())
+        on(axes[-1])
+        return ""
+
+    monkeypatch.setattr(sys.modules[fit_page.__module__], "_svg", draw)
+    fit_page(make_findings(make_audit(), test=0.9))
+    dots = [[line.get_xydata().flatten() for line in ax.lines if line.get_marker() == "o"] for ax in axes]
+    assert np.array(dots) == pytest.approx(np.array([[[2, 62], [3, 63]], [[2, 90], [3, 90]]]))
 
 
 def test_where_nothing_is_wrong_there_is_no_pair_and_no_flag():

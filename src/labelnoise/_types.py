@@ -2,6 +2,7 @@
 
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
@@ -9,18 +10,27 @@ from torch import Tensor
 Reduction = Literal["none", "mean", "sum"]
 
 
+def as_tensor(values: Tensor | np.ndarray) -> Tensor:
+    """An array as a tensor of the same numbers; copied where torch has no such strides or bytes, or it is read-only."""
+    if isinstance(values, np.ndarray):
+        values = np.require(values, values.dtype.newbyteorder("="), ["C", "W"])
+    return torch.as_tensor(values).detach()
+
+
 class Texts(tuple[str, ...]):
-    """Texts that are not features yet: a tuple of strings that takes a tensor of positions too, as tensors do.
+    """Texts that are not features yet: a tuple of strings that takes a tensor of positions or a mask, as tensors do.
 
     >>> import torch
-    >>> Texts(["one", "two", "three"])[torch.tensor([2, 0])]
-    ('three', 'one')
+    >>> texts = Texts(["one", "two", "three"])
+    >>> texts[torch.tensor([2, 0])], texts[torch.tensor([True, False, True])]
+    (('three', 'one'), ('one', 'three'))
     """
 
     __slots__ = ()
 
     def __getitem__(self, key: Any, /) -> Any:
         if isinstance(key, Tensor):
+            key = key.nonzero().flatten() if key.dtype == torch.bool else key
             return Texts(tuple.__getitem__(self, row) for row in key.tolist())
         return super().__getitem__(key)
 

@@ -243,7 +243,7 @@ PROBABILITIES, LABELS = np.full((4, 2), 0.5), np.array([0, 1, 0, 1])
         ({"labels": LABELS - 1}, r"labels must be within \[0, 2\), .* got -1 to 0"),
         ({"class_names": ["a"]}, "class_names must be 2 different ones.* got .'a',."),
         ({"class_names": ["a", "a"]}, "class_names must be 2 different ones"),
-        ({"seed": -1}, "seed must be 0 or more, got -1"),
+        ({"seed": -1}, "seed must be a whole number, 0 or more, got -1"),
         ({"max_false_flags": 1.0}, r"max_false_flags must be a fraction within \[0, 1\), got 1.0"),
         ({"pred_probs": PROBABILITIES[:1], "labels": LABELS[:1]}, r"both at least 2, got \(1, 2\)"),
     ],
@@ -254,9 +254,16 @@ def test_mistakes_are_named(changed, message):
 
 
 @pytest.mark.usefixtures("without_shape_checks")
-def test_an_unknown_assumption_is_named():
-    with pytest.raises(ValueError, match="assume must be one of auto, class, instance, got 'both'"):
-        audit_labels(PROBABILITIES, LABELS, assume="both")
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"assume": "both"}, "assume must be one of auto, class, instance, got 'both'"),
+        ({"seed": 1.5}, "seed must be a whole number, 0 or more, got 1.5"),
+    ],
+)
+def test_what_has_another_type_is_named(changed, message):
+    with pytest.raises(ValueError, match=message):
+        audit_labels(PROBABILITIES, LABELS, **changed)
 
 
 @pytest.mark.parametrize("assume", ["class", "instance", "auto"])

@@ -20,6 +20,14 @@ def noise(k, seed=0):
     return 0.6 * torch.eye(k, dtype=torch.float64) + 0.4 * probabilities(k, k, seed)
 
 
+@pytest.mark.filterwarnings("error")
+def test_arrays_of_any_layout_are_taken():
+    given = probabilities(50, 3).numpy()
+    for array in (given[::-1].copy()[::-1], given.astype(">f8")):
+        array.setflags(write=False)
+        assert torch.equal(anchor_transition(array), anchor_transition(torch.from_numpy(given)))
+
+
 @pytest.mark.parametrize("k", [2, 3, 10, 40])
 def test_exact_posteriors_with_anchors_give_the_true_matrix(k):
     """Patrini et al., theorem 3: somewhere each class is certain, so the largest p(noisy = i | x) is T_ii."""

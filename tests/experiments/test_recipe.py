@@ -115,6 +115,11 @@ def test_mistakes_are_named_in_one_line(old, new, message):
         ("digits", {"losses.0": {"name": "forward"}}, "loss forward needs a setting 'transition'"),
         (
             "digits",
+            {"losses.0": {"name": "forward", "transition": "true", "label_smoothing": 7.0}},
+            r"label_smoothing must be within \[0, 1\], got 7.0",
+        ),
+        (
+            "digits",
             {"losses.0": {"name": "forward", "transition": "treu"}},
             "transition must be 'true' or 'est.* 'treu'",
         ),

@@ -271,16 +271,17 @@ def test_forward_correction_gets_the_matrix_it_is_promised(transition, tmp_path,
     changes = {
         "epochs": 20,
         "seeds": 1,
-        "losses": [{"name": "forward", "transition": transition}],
+        "losses": [{"name": "forward", "transition": transition, "label_smoothing": 0.1}],
         "noises": [{"name": "pair_flip", "rates": [0.3]}],  # whose matrix is unlike its transpose
     }
     config = configs(load_recipe("digits", changes), 0.1)[0][-1]
-    matrices = []
-    forward = run_module.ForwardLoss
-    monkeypatch.setattr(run_module, "ForwardLoss", lambda matrix: matrices.append(matrix) or forward(matrix))
+    built = []
+    build = run_module.build_objective
+    monkeypatch.setattr(run_module, "build_objective", lambda *given: built.append(build(*given)) or built[-1])
     execute(config, tmp_path)
     assert not list(tmp_path.rglob("*.pt"))
-    (matrix,) = matrices
+    assert [objective.loss.label_smoothing for objective in built] == [0.1]
+    matrix = built[0].loss.transition
     assert matrix.sum(1) == pytest.approx(torch.ones(10))
     expected = 0.7 * torch.eye(10) + 0.3 * torch.eye(10).roll(1, dims=1)
     error, turned = ((matrix - either).abs().mean().item() for either in (expected, expected.T))

@@ -138,11 +138,19 @@ class TestCategorical:
             (["True", "False", "True", "False"], pa.array([True, False])),
             (["1", "-2", "1", "-2"], ["1.0", "-2.00"]),
             (["1.0", "2.0", "1.0", "2.0"], pa.array([1, 2])),
+            (pa.array([10**15, 2, 10**15, 2]), pa.array([1e15, 2.0])),
+            (pa.array([0, 1, 0, 1]), pa.array([-0.0, 1.0], pa.float32())),
         ],
     )
     def test_one_value_in_another_spelling(self, seen, later):
         assert rows(later, seen=seen, categorical=["x"]) == rows(list(seen[:2]), seen=seen, categorical=["x"])
         assert sorted(map(tuple, rows(later, seen=seen, categorical=["x"]))) == [(0, 1), (1, 0)]
+
+    def test_floats_that_are_not_whole_keep_their_digits(self):
+        seen = [0.1, 0.25, 1e300, float("inf")]
+        assert rows(["0.1", "0.25", "1e+300", "inf"], seen=pa.array(seen * 2), categorical=["x"]) == rows(
+            pa.array(seen), seen=pa.array(seen * 2), categorical=["x"]
+        )
 
     def test_other_numbers_keep_their_spelling(self):
         seen = ["01", "1", "1.50", "1.5"] * 2

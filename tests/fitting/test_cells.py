@@ -24,8 +24,8 @@ HOSTILE = [
 
 def test_what_is_written_is_read_again_and_runs_nowhere(tmp_path):
     path = tmp_path / "cells.csv"
-    path.write_bytes(csv_bytes(("index", "label"), enumerate(HOSTILE)))
-    assert [row["label"] for row in read_cells(path, "index", "label")] == HOSTILE
+    path.write_bytes(csv_bytes(("index", "=label"), enumerate(HOSTILE)))
+    assert [row["=label"] for row in read_cells(path, "index", "=label")] == HOSTILE
     text = path.read_text()
     assert ",=" not in text
     assert ",+" not in text
@@ -42,10 +42,16 @@ def test_what_a_spreadsheet_leaves_is_read(tmp_path):
     ]
 
 
+def test_other_marks_in_texts_are_no_header_whatever_ends_the_lines(tmp_path):
+    (tmp_path / "cells.csv").write_bytes(b'"in;dex"\ra;b\r')
+    assert read_cells(tmp_path / "cells.csv", "in;dex") == [{"in;dex": "a;b"}]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"", "is empty"),
+        (b'"in,dex";"label"\n1;a\n', "must have commas"),
         (b"index;label\n1;a\n", "must have commas"),
         (b"index\tlabel\n", "must have commas"),
         (b"index,label\n1,a,b\n", "at most 2 cells in a row, as in its header, got 3 in line 2"),

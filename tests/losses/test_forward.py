@@ -206,6 +206,17 @@ def test_a_half_precision_matrix_and_one_in_float64_are_taken():
     assert_close(half, single, rtol=0, atol=2**-8)
 
 
+def test_a_learned_matrix_has_an_exact_gradient_where_it_is_not_zero():
+    transition = torch.tensor([[0.6, 0.4, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
+    logits, labels = torch.randn(7, 3, generator=torch.Generator().manual_seed(0)).double(), torch.arange(7) % 3
+    learned = transition.clone().requires_grad_()
+    forward_loss(logits, labels, learned, reduction="sum").backward()
+    plain = transition.clone().requires_grad_()
+    given = logits.softmax(1) @ plain
+    (given / given.sum(1, keepdim=True)).log().gather(1, labels[:, None]).sum().neg().backward()
+    assert_close(learned.grad, plain.grad * (transition > 0))
+
+
 def test_module_keeps_its_matrix():
     module = ForwardLoss(MATRICES["pair"].float())
     assert module.double().transition.dtype == torch.float64

@@ -11,6 +11,8 @@ def test_scores_are_those_of_scikit_learn(seed):
     labels, predicted = torch.randint(4, (2, 60), generator=generator)
     scores = classification_scores(predicted, labels, num_classes=4)
     assert classification_scores(predicted.numpy(), labels.numpy(), num_classes=4) == scores
+    turned, foreign = predicted.numpy()[::-1].copy()[::-1], labels.numpy().astype(">i8")
+    assert classification_scores(turned, foreign, num_classes=4) == scores
     assert scores.accuracy == pytest.approx(accuracy_score(labels, predicted))
     assert scores.balanced_accuracy == pytest.approx(balanced_accuracy_score(labels, predicted))
     assert scores.macro_f1 == pytest.approx(f1_score(labels, predicted, average="macro"))

@@ -544,7 +544,7 @@ def test_a_sample_of_another_audit_or_a_damaged_one(folder):
 
 
 def test_a_seed_that_is_none(folder):
-    with pytest.raises(ValueError, match="seed must be 0 or more, got -1"):
+    with pytest.raises(ValueError, match="seed must be a whole number, 0 or more, got -1"):
         draw_review_sample(folder, size=5, seed=-1)
 
 

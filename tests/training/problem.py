@@ -1,5 +1,7 @@
 """A problem small enough to train in milliseconds: two noisy Gaussian blobs in four dimensions."""
 
+from functools import partial
+
 import torch
 from torch import nn
 
@@ -8,6 +10,7 @@ from labelnoise._types import Batch
 from labelnoise.training import build_schedule, child_generator, open_fabric, seeded, train
 
 EPOCHS, BATCH_SIZE = 6, 8
+SGD = partial(torch.optim.SGD, momentum=0.9)
 
 
 def blobs(n, stream, flip=0.2):
@@ -29,13 +32,14 @@ def run(
     stop_at=None,
     lr=0.1,
     precision="32-true",
+    optimizer=SGD,
     **kwargs,
 ):
     """Train a small network; ``stop_at`` ends the run as a kill would, right after that epoch's checkpoint."""
     training, validation, test = splits or (blobs(30, "train"), blobs(20, "validation"), blobs(20, "test", flip=0))
     with seeded(0, "weights"):
         model = nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, 2))
-    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
+    optimizer = optimizer(model.parameters(), lr=lr)
     settings = {"warmup": 2, "period": 2} if loss == "pruned_gce" else {}
     steps = -(-len(training.labels) // BATCH_SIZE)
 

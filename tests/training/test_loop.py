@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -195,12 +196,13 @@ def test_bad_data_is_refused_before_anything_is_trained(splits, message, tmp_pat
 def test_evaluate_and_predict_leave_mode_and_weights_alone():
     fabric = open_fabric("cpu")
     model = nn.Sequential(nn.Linear(4, 2), nn.BatchNorm1d(2), nn.Dropout(0.5)).train()
+    model[1].eval()  # frozen
     before = {name: value.clone() for name, value in model.state_dict().items()}
     data = blobs(3000, "train")  # more than one batch of evaluation
     accuracy, loss = evaluate(model, data, fabric=fabric)
     other = {name: value + 1 for name, value in before.items()}
     probabilities = predict(model, other, data.inputs, fabric=fabric)
-    assert model.training
+    assert [module.training for module in model.modules()] == [True, True, False, True]
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     model.eval()
     with torch.no_grad():
@@ -245,6 +247,12 @@ def test_weights_that_the_last_step_ruined_are_not_checkpointed(tmp_path):
         {"epochs": EPOCHS + 1},
         {"width": 8},
         {"trajectory": Trajectory(30, 2, torch.device("cpu"))},
+        {"balanced": True},
+        {"splits": (blobs(30, "other"), blobs(20, "validation"), None)},
+        {"splits": (blobs(30, "train"), blobs(20, "other"), None)},
+        {"optimizer": partial(torch.optim.SGD, momentum=0.9, weight_decay=0.1)},
+        {"optimizer": partial(torch.optim.SGD, momentum=0.8)},
+        {"optimizer": torch.optim.Adam},
     ],
 )
 def test_a_checkpoint_of_another_run_is_refused(change, tmp_path):

@@ -43,12 +43,20 @@ def test_one_cycle_rises_to_the_full_rate_and_falls_to_nearly_nothing():
     assert used[-1] < 1e-4
 
 
+@pytest.mark.usefixtures("without_shape_checks")
+def test_one_cycle_without_a_warmup_begins_at_the_full_rate():
+    used = rates("one_cycle", warmup_fraction=0)
+    assert used[0] == pytest.approx(0.5, rel=1e-2)  # torch has it one step before the first
+    assert used == sorted(used, reverse=True)
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
         ("cosin", {}, "unknown schedule 'cosin'; did you mean 'cosine'"),
         ("cosine", {"milestones": [1]}, "unknown setting of cosine 'milestones'"),
-        ("one_cycle", {"warmup_fraction": 2.0}, r"warmup_fraction must be within \[0, 1\], got 2.0"),
+        ("one_cycle", {"warmup_fraction": 2.0}, r"warmup_fraction must be within \[0, 1\), got 2.0"),
+        ("one_cycle", {"warmup_fraction": 1.0}, r"warmup_fraction must be within \[0, 1\), got 1.0"),
         ("one_cycle", {"warmup_fraction": 1 / (EPOCHS * STEPS)}, "must come to more than one step, or less, got"),
         ("multi_step", {"milestones": [4, 10]}, r"milestones must lie below epochs 10, got \[10\]"),
     ],

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Sequence
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -244,8 +244,8 @@ def _piece(probabilities: np.ndarray, given: np.ndarray, rows: Any) -> tuple[Ten
 
 def _sample(n: int, k: int, seed: int) -> np.ndarray:
     """Rows in random order, all or so many."""
-    if seed < 0:
-        raise ValueError(f"seed must be 0 or more, got {seed}")
+    if not isinstance(seed, Integral) or seed < 0:
+        raise ValueError(f"seed must be a whole number, 0 or more, got {seed!r}")
     return np.random.default_rng(seed).permutation(n)[: max(2, min(_FITTED_ROWS, _FITTED_ELEMENTS // k))]
 
 

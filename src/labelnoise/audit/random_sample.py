@@ -36,9 +36,9 @@ def draw_sample(p_wrong: Any, size: int, *, seed: int = 0) -> Sample:
     """Draw rows at random, of each part of the ranking by ``p_wrong`` in proportion to its length.
 
     The ranking is cut into up to ten parts of equal length, the strata. Each row is as likely to be drawn as any other,
-    so the sample does not mislead where ``p_wrong`` does. Drawing more where ``p_wrong`` is doubtful (Neyman 1934) can
-    halve the interval if it is right, and widens it by up to two thirds if it is not, or if no label is wrong: but
-    whether it is right is what such a sample is drawn to learn.
+    but for what is rounded to whole rows of a part, so the sample does not mislead where ``p_wrong`` does. Drawing more
+    where ``p_wrong`` is doubtful (Neyman 1934) can halve the interval if it is right, and widens it by up to two thirds
+    if it is not, or if no label is wrong: but whether it is right is what such a sample is drawn to learn.
 
     Args:
         p_wrong: (n), the probability that each label is wrong, or anything else that ranks them.
@@ -59,8 +59,8 @@ def draw_sample(p_wrong: Any, size: int, *, seed: int = 0) -> Sample:
     n = len(ranked)
     if not isinstance(size, Integral) or not 2 <= size <= n:
         raise ValueError(f"size must be within [2, {n}], the number of rows, got {size!r}")
-    if seed < 0:
-        raise ValueError(f"seed must be 0 or more, got {seed}")
+    if not isinstance(seed, Integral) or seed < 0:
+        raise ValueError(f"seed must be a whole number, 0 or more, got {seed!r}")
     order = np.argsort(ranked, kind="stable")
     parts = min(_STRATA, max(1, size // _ROWS_A_STRATUM))
     ends = np.arange(parts + 1) * n // parts

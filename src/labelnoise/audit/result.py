@@ -1,6 +1,7 @@
 """What an audit found, as arrays, a table, a summary and a file for a spreadsheet."""
 
 import csv
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -135,13 +136,13 @@ class Audit(NamedTuple):
 def csv_text(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     """A CSV file of which no spreadsheet runs a cell: texts by :func:`escape_cell`, nothing for ``None``.
 
-    >>> csv_text(["index", "label"], [(0, "=cat")])
-    "index,label\\n0,'=cat\\n"
+    >>> csv_text(["index", "=label"], [(0, "=cat")])
+    "index,'=label\\n0,'=cat\\n"
     """
     lines = _Lines()
     writer = csv.writer(lines)
-    writer.writerow(header)
-    writer.writerows([escape_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    every = itertools.chain([header], rows)
+    writer.writerows([escape_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in every)
     return "".join(lines)
 
 

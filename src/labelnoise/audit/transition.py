@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from labelnoise._types import as_tensor
+
 ROW_SUM_TOLERANCE = 1e-2
 """A softmax in bfloat16 is off by up to 0.4 %; logits, or one probability a class, are off by far more."""
 
@@ -51,8 +53,7 @@ def anchor_transition(
     ``experiment.py``). Deviation: they take the largest value *below* the 97th percentile, which is another row only
     if 0.97 (n - 1) is whole or values tie, and overwrite what they pass over with zeros that a later row can read.
     """
-    _check(pred_probs, quantile)
-    probabilities = torch.as_tensor(pred_probs)
+    probabilities = _checked(pred_probs, quantile)
     last = len(probabilities) - 1
     rank = last - math.floor(quantile * last)
     # stable: of equal probabilities the first row, on any machine
@@ -61,8 +62,8 @@ def anchor_transition(
     return rows / rows.sum(dim=1, keepdim=True)
 
 
-def _check(pred_probs: object, quantile: object) -> None:
-    probabilities = torch.as_tensor(pred_probs) if isinstance(pred_probs, Tensor | np.ndarray) else None
+def _checked(pred_probs: object, quantile: object) -> Tensor:
+    probabilities = as_tensor(pred_probs) if isinstance(pred_probs, Tensor | np.ndarray) else None
     if probabilities is None or not probabilities.is_floating_point():
         got = type(pred_probs).__name__ if probabilities is None else probabilities.dtype
         raise ValueError(f"pred_probs must be floating point of shape (n, k), a tensor or an array, got {got}")
@@ -76,3 +77,4 @@ def _check(pred_probs: object, quantile: object) -> None:
         raise ValueError(f"pred_probs must have rows that sum to 1, got a row that sums to {worst}")
     if isinstance(quantile, bool) or not isinstance(quantile, Real) or not 0 < float(quantile) <= 1:
         raise ValueError(f"quantile must be within (0, 1], got {quantile!r}")
+    return probabilities

@@ -19,7 +19,7 @@ def csv_cells(path: Path, data: bytes, column: str) -> list[Cell]:
     start = _skip_empty_lines(data, len(data) - len(data.removeprefix(BOM)))
     header = _split(path, data, start)
     names = [_text(cell) for cell in header]
-    check_commas(path, b",".join(header).decode())
+    check_commas(path, data)
     check_column(path, column, names)
     before = names.index(column)
     after = len(names) - before - 1

@@ -41,10 +41,9 @@ def check_parts(config: RunConfig, data: Dataset) -> None:
     schedule_for(config, problem, optimizer)
     if config.augment:
         build_augment(config.augment.name, **config.augment.settings)
-    if config.loss.name != "forward":
-        objective = build_objective(config, problem)
-        check_warmup(objective, config.epochs)
-        objective(torch.zeros(1, len(data.class_names)), sample.labels, few)
+    objective = build_objective(config, problem, torch.eye(len(data.class_names)))
+    check_warmup(objective, config.epochs)
+    objective(torch.zeros(1, len(data.class_names)), sample.labels, few)
 
 
 def build_model(config: RunConfig, problem: Problem) -> nn.Module:
@@ -63,13 +62,14 @@ def build_model(config: RunConfig, problem: Problem) -> nn.Module:
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def build_objective(config: RunConfig, problem: Problem) -> Objective:
-    """The config's loss, but for the forward correction, which wants a matrix."""
+def build_objective(config: RunConfig, problem: Problem, transition: Tensor | None = None) -> Objective:
+    """The config's loss; ``transition`` is the matrix of the forward correction, and of nothing else."""
+    matrix = {"transition": transition} if config.loss.name == "forward" else {}
     return objectives.build(
         config.loss.name,
         num_samples=len(problem.true_labels),
         class_names=problem.class_names,
-        **config.loss.settings,
+        **config.loss.settings | matrix,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
@@ -174,10 +175,12 @@ def _resolved(recipe: Recipe) -> Recipe:
     if isinstance(rule, LearningRate):
         _check_distinct("learning_rate.candidates", rule.candidates)
     for loss in resolved.losses:
-        if loss.name != "forward":
-            objectives.build(loss.name, num_samples=1, **loss.settings)
-        elif loss.settings["transition"] not in ("true", "estimated"):  # which waits for its matrix
-            raise ValueError(f"transition must be 'true' or 'estimated', got {loss.settings['transition']!r}")
+        matrix: dict[str, Any] = {}
+        if loss.name == "forward":  # whose matrix is not known yet
+            if loss.settings["transition"] not in ("true", "estimated"):
+                raise ValueError(f"transition must be 'true' or 'estimated', got {loss.settings['transition']!r}")
+            matrix = {"transition": torch.eye(2)}
+        objectives.build(loss.name, num_samples=1, **loss.settings | matrix)
     for grid in resolved.noises:
         if has_rate(grid.name) != (grid.rates is not None):
             wants = "needs a setting 'rates'" if has_rate(grid.name) else "takes no rates: they follow from the rest"

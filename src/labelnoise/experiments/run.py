@@ -16,8 +16,7 @@ from labelnoise.experiments.parts import (
 )
 from labelnoise.experiments.problem import Problem, load_problem
 from labelnoise.experiments.stack import execute_stack
-from labelnoise.losses import ForwardLoss
-from labelnoise.objectives import Objective, Stateless
+from labelnoise.objectives import Objective
 from labelnoise.runs import Part, RunConfig, RunFolder
 from labelnoise.training import TrainingResult, build_augment, child_generator, open_fabric, predict, seeded, train
 
@@ -55,14 +54,15 @@ def _objective(config: RunConfig, problem: Problem, folder: RunFolder, device: s
     if transition == "true":
         if problem.transition is None:
             raise ValueError(f"noise {config.noise.name} has no transition matrix to correct by")
-        return Stateless(ForwardLoss(problem.transition.float()))
+        return build_objective(config, problem, problem.transition.float())
     if transition != "estimated":
         raise ValueError(f"transition must be 'true' or 'estimated', got {transition!r}")
     plain = config.model_copy(update={"loss": Part(name="cce")})
     model, result = _train(
         plain, problem, objectives.build("cce", num_samples=0), folder, folder.path / "estimate.pt", device
     )
-    return Stateless(ForwardLoss(anchor_transition(_predict(config, model, result, problem, device)).float()))
+    estimated = anchor_transition(_predict(config, model, result, problem, device))
+    return build_objective(config, problem, estimated.float())
 
 
 def _train(

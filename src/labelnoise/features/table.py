@@ -247,11 +247,19 @@ def _texts(table: pa.Table, name: str) -> Any:
     column = _column(table, name)
     try:
         texts = column.cast(pa.large_string())
+        if pa.types.is_floating(column.type):
+            texts = _whole_in_full(column.cast(pa.float64()), texts)
     except pa.ArrowException:
         raise ValueError(f"column {name} must have a text form to be categorical, got {column.type}") from None
     texts = _arrow.if_else(_arrow.equal(_arrow.utf8_trim_whitespace(texts), ""), None, texts)
     texts = _arrow.replace_substring_regex(texts, r"^(-?\d+)\.0+$", r"\1")
     return _arrow.if_else(_arrow.match_substring_regex(texts, "^(?i:true|false)$"), _arrow.utf8_lower(texts), texts)
+
+
+def _whole_in_full(numbers: Any, texts: Any) -> Any:
+    """``texts`` of ``numbers``, but the whole ones as integers are written: 1000000000000000 for 1e+15, 0 for -0."""
+    whole = _arrow.and_(_arrow.equal(_arrow.floor(numbers), numbers), _arrow.less(_arrow.abs(numbers), 2.0**63))
+    return _arrow.if_else(whole, _arrow.if_else(whole, numbers, 0.0).cast(pa.int64()).cast(texts.type), texts)
 
 
 def _is_time(kind: Any) -> bool:

@@ -17,13 +17,14 @@ def read_cells(path: Path, *columns: str) -> list[dict[str, str]]:
     Raises:
         ValueError: a file that is missing, empty or not UTF-8; other separators than commas; a row that is too long.
     """
-    text = read_utf8(path).decode("utf-8-sig")
+    data = read_utf8(path)
+    check_commas(path, data)
+    text = data.decode("utf-8-sig")
     csv.field_size_limit(max(len(text), csv.field_size_limit()))  # Python's own is 131,072, and a cell may be a text
     reader = csv.reader(io.StringIO(text, newline=""))
     rows: list[dict[str, str]] = []
     try:
-        check_commas(path, text.lstrip().partition("\n")[0].rstrip())
-        header = [name.strip() for name in next(reader)]
+        header = [unescape_cell(name.strip()) for name in next(reader)]
         for column in columns:
             check_column(path, column, header)
         for cells in reader:

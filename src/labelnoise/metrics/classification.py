@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from labelnoise._types import as_tensor
+
 
 class ClassificationScores(NamedTuple):
     """Fractions; NaN without samples."""
@@ -31,7 +33,7 @@ def classification_scores(
     >>> classification_scores(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1]), num_classes=3)  # doctest: +ELLIPSIS
     ClassificationScores(accuracy=0.66..., balanced_accuracy=0.75, macro_f1=0.66..., recall_per_class=[1.0, 0.5, None])
     """
-    predicted, labels = (torch.as_tensor(part).detach().cpu() for part in (predicted, labels))
+    predicted, labels = (as_tensor(part).cpu() for part in (predicted, labels))
     for name, classes in {"predicted": predicted, "labels": labels}.items():
         if classes.dtype != torch.int64 or classes.ndim != 1 or classes.shape != labels.shape:
             got = f"{classes.dtype} of shape {tuple(classes.shape)}"

@@ -8,6 +8,8 @@ from jaxtyping import Bool, Float
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 
+from labelnoise._types import as_tensor
+
 
 class DetectionScores(NamedTuple):
     """Fractions; NaN where the truth or the list has nothing to divide by."""
@@ -37,7 +39,7 @@ def detection_scores(
     >>> detection_scores(torch.tensor([0.9, 0.8, 0.4, 0.1]), torch.tensor([True, True, False, False]), truth)
     DetectionScores(auroc=0.75, average_precision=0.8333333333333333, precision=0.5, recall=0.5)
     """
-    suspicion, is_issue, wrong = (torch.as_tensor(part).detach().cpu() for part in (suspicion, is_issue, wrong))
+    suspicion, is_issue, wrong = (as_tensor(part).cpu() for part in (suspicion, is_issue, wrong))
     if suspicion.ndim != 1 or not suspicion.shape == is_issue.shape == wrong.shape:
         shapes = f"{tuple(suspicion.shape)}, {tuple(is_issue.shape)}, {tuple(wrong.shape)}"
         raise ValueError(f"suspicion, is_issue and wrong must all have shape (n,), got {shapes}")

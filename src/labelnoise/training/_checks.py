@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import torch
@@ -22,16 +22,17 @@ class NonFiniteLossError(ArithmeticError):
 
 
 def identity_of(
-    model: nn.Module, train: Batch, batch_size: int, objective: Objective, schedule: LRScheduler
+    model: nn.Module, splits: Sequence[Batch], batch_size: int, objective: Objective, schedule: LRScheduler
 ) -> dict[str, Any]:
     """Not everything that makes a run what it is, but what tells a checkpoint of another one."""
     return {
         "weights": {name: list(weight.shape) for name, weight in model.state_dict().items()},
-        "samples": len(train.labels),
+        "labels": [_checksum(split.labels) for split in splits],
         "batch_size": batch_size,
         "objective": repr(objective),
         # Class weights, a transition matrix and the like, which no repr shows.
         "buffers": [_checksum(buffer) for buffer in objective.buffers()],
+        "optimizer": [type(schedule.optimizer).__name__, schedule.optimizer.state_dict()["param_groups"]],
         "schedule": schedule.state_dict(),  # before its first step: learning rate, milestones, length
     }
 
@@ -107,9 +108,10 @@ def check_validation(loss: float, epoch: int) -> None:
 @contextlib.contextmanager
 def eval_mode(model: nn.Module) -> Generator[None]:
     """Batch normalisation and dropout as for predicting, while the block runs."""
-    training = model.training
+    training = {module: module.training for module in model.modules()}  # a part may be frozen
     model.eval()
     try:
         yield
     finally:
-        model.train(training)
+        for module, mode in training.items():
+            module.training = mode

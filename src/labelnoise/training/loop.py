@@ -142,7 +142,8 @@ def train(
     best_epoch, best_state = 0, _copy(model)
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule, "objective": objective}
     parts |= {"trajectory": trajectory} if trajectory else {}
-    identity = identity_of(model, train, batch_size, objective, schedule) | {"parts": list(parts)}
+    identity = identity_of(model, (train, validation), batch_size, objective, schedule)
+    identity |= {"parts": list(parts), "balanced": balanced}
 
     if checkpoint is not None and checkpoint.exists():
         state = load_checkpoint(checkpoint)

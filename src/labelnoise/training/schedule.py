@@ -29,15 +29,15 @@ def cosine(optimizer: Optimizer, *, epochs: int, steps_per_epoch: int) -> LRSche
 def one_cycle(optimizer: Optimizer, *, epochs: int, steps_per_epoch: int, warmup_fraction: float = 0.3) -> LRScheduler:
     """Let the rate rise to its full value for ``warmup_fraction`` of the steps, then fall (Smith, arXiv 1803.09820)."""
     steps = epochs * steps_per_epoch
-    if not 0 <= warmup_fraction <= 1:
-        raise ValueError(f"warmup_fraction must be within [0, 1], got {warmup_fraction}")
+    if not 0 <= warmup_fraction < 1:
+        raise ValueError(f"warmup_fraction must be within [0, 1), got {warmup_fraction}")
     if warmup_fraction * steps == 1:  # torch would divide by the zero steps between the lowest rate and the full one
         raise ValueError(f"warmup_fraction must come to more than one step, or less, got {warmup_fraction} of {steps}")
     return OneCycleLR(
         optimizer,
         max_lr=[group["lr"] for group in optimizer.param_groups],
         total_steps=steps,
-        pct_start=warmup_fraction,
+        pct_start=float(warmup_fraction),
         cycle_momentum=False,
     )
 
@@ -61,7 +61,7 @@ def build_schedule(
         settings: those named above.
 
     Raises:
-        ValueError: an unknown name or setting; milestones not below ``epochs``; a ``warmup_fraction`` outside [0, 1] or
+        ValueError: an unknown name or setting; milestones not below ``epochs``; a ``warmup_fraction`` outside [0, 1) or
             of exactly one step.
 
     Example:

@@ -131,7 +131,9 @@ class _Stack:
         self.best_epochs = [0] * len(members)
         self.optimizer = optimizer(self.network.parameters())
         self.schedule = schedule(self.optimizer)
-        self.identities = [identity_of(m.model, m.train, batch_size, m.objective, self.schedule) for m in members]
+        self.identities = [
+            identity_of(m.model, (m.train, m.validation), batch_size, m.objective, self.schedule) for m in members
+        ]
         self.objectives = [member.objective.to(device).train() for member in members]
         losses = [_loss_of_each_sample(objective) for objective in self.objectives]
         self.losses = [list(equal) for _, equal in itertools.groupby(losses, _appearance)]

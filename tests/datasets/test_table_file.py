@@ -176,6 +176,11 @@ class TestCsv:
     def test_other_marks_in_texts_are_no_header_whatever_ends_the_lines(self, tmp_path):
         assert read_table(csv_file(tmp_path, "text\ra;b\rc\td\r")).to_pydict() == {"text": ["a;b", "c\td"]}
 
+    @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+    def test_a_quote_that_is_never_closed_swallows_no_rows(self, tmp_path, end):
+        with pytest.raises(ValueError, match=r"data.csv has a quote in line 4 that is never closed"):
+            read_table(csv_file(tmp_path, 'id,text\n1,"a\n""b"\n2,"c\n3,d' + end, "data.csv"))
+
     def test_ragged_rows_are_named_in_the_table_too(self, tmp_path):
         with pytest.raises(ValueError, match=r"data.csv cannot be read: CSV parse error: Row #3: Expected 2 columns"):
             read_table(csv_file(tmp_path, "text,label\na,x\nb\n"))

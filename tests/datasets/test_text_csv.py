@@ -61,7 +61,7 @@ def test_other_names_other_columns_other_scripts_and_a_byte_order_mark(tmp_path)
         ("text,label\na,b\nc,d,e\n", "train.csv cannot be read: .*Row #3"),
         ("text,label\na,b\nc,\n", "train.csv has no label in row 1, counted from 0"),
         ("text,label\na,b\nc, \n", "train.csv has no label in row 1, counted from 0"),
-        ('text,label\na,b\n"c,d\n', "train.csv cannot be read"),
+        ('text,label\na,b\n"c,d\n', "train.csv has a quote in line 3 that is never closed"),
         ("text,label\nc,d\n", "test.csv has the label 'a', which .*train.csv never has"),
     ],
 )

@@ -56,6 +56,7 @@ def test_other_marks_in_texts_are_no_header_whatever_ends_the_lines(tmp_path):
         (b"index\tlabel\n", "must have commas"),
         (b"index,label\n1,a,b\n", "at most 2 cells in a row, as in its header, got 3 in line 2"),
         (b"row,label\n1,a\n", "unknown column"),
+        (b'index,label,note\n1,a,\n2,b,"see\n3,c,\n', "a quote in line 3 that is never closed"),
         (b"index,label\n1,caf\xe9\n", "must be UTF-8 text"),
     ],
 )

@@ -10,10 +10,10 @@ import pyarrow.csv
 import pyarrow.json
 
 from labelnoise import _files
-from labelnoise.datasets._table_csv import csv_cell, csv_cells
+from labelnoise.datasets._table_csv import check_csv, csv_cell, csv_cells
 from labelnoise.datasets._table_jsonl import json_cells, json_line, json_texts
 from labelnoise.datasets._table_parquet import parquet_labels, parquet_table, rewrite_parquet
-from labelnoise.datasets._table_parts import Cell, check_commas, read_utf8, spliced
+from labelnoise.datasets._table_parts import Cell, read_utf8, spliced
 
 _FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 _ROWS_A_CLASS = 5
@@ -47,7 +47,7 @@ def read_table(path: Path, *, texts: Collection[str] = ()) -> pa.Table:
 def read_csv(path: Path, *, texts: Collection[str]) -> pa.Table:
     """What :func:`read_table` does with a CSV file, whatever its suffix."""
     data = read_utf8(path)
-    check_commas(path, data)
+    check_csv(path, data)
     with _reading(path):
         return pyarrow.csv.read_csv(
             pa.BufferReader(data),

@@ -1,6 +1,5 @@
 """What the table formats share: how a column and a row are named, and text whose cells are replaced among the bytes."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -8,8 +7,6 @@ from typing import NamedTuple
 from labelnoise import _registry
 
 BOM = b"\xef\xbb\xbf"
-_HEADER = re.compile(rb'\s*+((?:"[^"]*+"?|[^"\r\n])*+)')
-_QUOTED = re.compile(rb'"[^"]*"')
 
 
 class Cell(NamedTuple):
@@ -25,15 +22,6 @@ def check_column(path: Path, column: str, names: list[str]) -> None:
     _registry.check_name(f"column of {path}", column, names)
     if names.count(column) > 1:
         raise ValueError(f"{path} must have one column {column!r}, got {names.count(column)}")
-
-
-def check_commas(path: Path, data: bytes) -> None:
-    """Raise a ``ValueError`` where the header of a CSV file has other marks between its cells, and no comma."""
-    header = next(_HEADER.finditer(data.removeprefix(BOM)))[1].rstrip()
-    between = _QUOTED.sub(b"", header)
-    if b"," not in between and any(mark in between for mark in (b";", b"\t")):
-        got = header.decode()[:100]
-        raise ValueError(f"{path} must have commas between its cells, got {got!r}: save it as plain CSV")
 
 
 def read_utf8(path: Path) -> bytes:

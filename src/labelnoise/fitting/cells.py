@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from labelnoise.audit import csv_text, unescape_cell
-from labelnoise.datasets._table_parts import check_column, check_commas, read_utf8
+from labelnoise.datasets._table_csv import check_csv
+from labelnoise.datasets._table_parts import check_column, read_utf8
 
 
 def read_cells(path: Path, *columns: str) -> list[dict[str, str]]:
@@ -15,10 +16,11 @@ def read_cells(path: Path, *columns: str) -> list[dict[str, str]]:
     It may come out of a spreadsheet: with a byte order mark, CRLF, empty rows, or rows without their last, empty cells.
 
     Raises:
-        ValueError: a file that is missing, empty or not UTF-8; other separators than commas; a row that is too long.
+        ValueError: a file that is missing, empty or not UTF-8; other separators than commas; a quote that is never
+            closed; a row that is too long.
     """
     data = read_utf8(path)
-    check_commas(path, data)
+    check_csv(path, data)
     text = data.decode("utf-8-sig")
     csv.field_size_limit(max(len(text), csv.field_size_limit()))  # Python's own is 131,072, and a cell may be a text
     reader = csv.reader(io.StringIO(text, newline=""))

@@ -54,6 +54,12 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path):
     assert path.is_fifo()
 
 
+def test_a_folder_that_is_not_there_is_told_of_the_file_itself(tmp_path):
+    path = tmp_path / "none" / "file"
+    with pytest.raises(OSError, match=f"No such file or directory: '{path}'"), _files.replacing(path):
+        pass
+
+
 def test_a_full_disk_names_the_file(tmp_path):
     path = tmp_path / "file"
 

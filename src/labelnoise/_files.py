@@ -28,6 +28,6 @@ def replacing(path: Path) -> Generator[BinaryIO]:
         beside.replace(path)
     except BaseException as error:
         beside.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
-            error.filename = str(path)  # a full disk is met when writing, which knows of no name
+        if isinstance(error, OSError) and error.errno is not None and error.filename in (None, str(beside)):
+            error.filename = str(path)  # of a full disk no name is known, of a folder that is not writable the other
         raise

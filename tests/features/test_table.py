@@ -138,6 +138,7 @@ class TestCategorical:
             (["True", "False", "True", "False"], pa.array([True, False])),
             (["1", "-2", "1", "-2"], ["1.0", "-2.00"]),
             (["1.0", "2.0", "1.0", "2.0"], pa.array([1, 2])),
+            (pa.array([True, False, True, False]), pa.array([1, 0])),
             (pa.array([10**15, 2, 10**15, 2]), pa.array([1e15, 2.0])),
             (pa.array([0, 1, 0, 1]), pa.array([-0.0, 1.0], pa.float32())),
         ],
@@ -332,5 +333,8 @@ def test_numbers_that_are_written_otherwise_are_refused_and_unknown_ones_are_the
     dates = TableFeatures().fit(pa.table({"x": pa.array([1, 3], pa.timestamp("s"))}))
     with pytest.raises(ValueError, match="column x must hold dates, got '1970-01-01'"):
         dates.transform(pa.table({"x": ["1970-01-01", "unknown"]}))
+    with pytest.raises(ValueError, match="column x must hold numbers, got 'low'"):
+        features.transform(pa.table({"x": ["low", "high"]}))
+    assert features.transform(pa.table({"x": ["True", "FALSE", "1", "0"]})).flatten().unique().numel() == 2
     assert features.transform(pa.table({"x": ["unknown", "3"]}))[0].item() == 0
     assert features.transform(pa.table({"x": ["unknown"]})).item() == 0

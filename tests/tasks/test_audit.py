@@ -74,6 +74,15 @@ def test_another_suffix_is_refused(files):
         audit_files(files / "p.dat", files / "y.npy", out=files / "out")
 
 
+@pytest.mark.parametrize("name", ["labels.csv", "summary.json", "source.json"])
+def test_files_of_another_program_are_not_replaced(name, files):
+    (files / "out").mkdir()
+    (files / "out" / name).write_text('{"my": "results"}')
+    with pytest.raises(ValueError, match=f"out must hold nothing but an earlier audit, got another {name} in"):
+        audit_files(files / "p.npy", files / "y.npy", out=files / "out")
+    assert [path.read_text() for path in (files / "out").iterdir()] == ['{"my": "results"}']
+
+
 def test_an_audit_replaces_an_audit_but_no_decisions_and_no_fit(files):
     def audited():
         return audit_files(files / "p.npy", files / "y.npy", out=files / "out")

@@ -80,6 +80,7 @@ def test_what_does_not_fit_is_refused_and_nothing_written(fitted, tmp_path):
         (tmp_path / "empty.csv", "is empty"),
         (tmp_path / "latin.csv", "must be UTF-8"),
         (write_csv(tmp_path / "lacking.csv", ("size",), [(1,)]), "must have one column colour"),
+        (write_csv(tmp_path / "twice.csv", ("size", "size", "colour"), [(1, 2, "red")]), "must have one column size"),
         (tmp_path / "f.npz", "must be of the kind table, as in training, got features"),
     ]:
         with pytest.raises(ValueError, match=message):
@@ -87,7 +88,8 @@ def test_what_does_not_fit_is_refused_and_nothing_written(fitted, tmp_path):
     with pytest.raises(ValueError, match="root must be given with a table of image paths only, got nowhere"):
         predict(fitted, tmp_path / "f.npz", out=out, root="nowhere")
     assert not out.exists()
-    new = write_csv(tmp_path / "new.csv", ("size", "colour"), [(1, "red")])
+    new = write_csv(tmp_path / "new.csv", ("size", "colour", "", ""), [(1, "red", "", "")])
+    assert len(predict(fitted, new, out=tmp_path / "q.csv").labels) == 1  # columns that nothing was learned of
     with pytest.raises(ValueError, match="out must be a file that can be written"):
         predict(fitted, new, out=tmp_path / "nowhere" / "p.csv")
     with pytest.raises(ValueError, match="holds no fitted model"):

@@ -410,10 +410,23 @@ def test_a_folder_that_holds_more_than_a_copy_stays(tmp_path):
     refused(folder, "out must not exist yet", out=tmp_path / "empty")
 
 
-def test_images_that_would_get_one_name(tmp_path):
+def test_an_image_whose_name_is_taken_lies_in_a_subfolder_named_by_its_class(tmp_path):
     folder, ids = audited_images(tmp_path, same_names=True)
     decide(folder / "labels.csv", {0: "accept"})
-    refused(folder, f"different names for images of one class, got {ids[0]} and cat/deep/000.png for cat/deep/000.png")
+    for _ in range(2):  # the second replaces the copy that the first one made
+        done = review(folder)
+        before, after = files(tmp_path / "pets"), files(done.out)
+        assert after.pop(Path("cat", ids[0])) == before.pop(Path(ids[0]))
+        assert after == before
+
+
+def test_images_that_would_get_one_name(tmp_path):
+    audited_images(tmp_path, same_names=True)
+    shutil.copytree(tmp_path / "pets" / "bird", tmp_path / "pets" / "cat" / "bird")
+    both = "cat/bird/deep/000.png and bird/deep/000.png for cat/bird/deep/000.png"
+    with pytest.raises(ValueError, match=f"different names for images of one class, got {both}"):
+        rewrite_own(OwnLabels(tmp_path / "pets", "folder"), tmp_path / "copy", {0: "cat"})
+    assert not (tmp_path / "copy").exists()
 
 
 def test_ids_and_links_that_lead_out_of_the_folder(tmp_path):

@@ -237,6 +237,15 @@ def test_what_cannot_be_run_is_refused_before_the_folder_is_bound(changes, only,
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+def test_an_augmentation_of_texts_is_refused_before_the_folder_is_bound(tmp_path, monkeypatch):
+    (tmp_path / "a.csv").write_text("text,label\n" + "good,yes\nbad,no\n" * 30)
+    monkeypatch.setenv("LABELNOISE_DATA", str(tmp_path))
+    texts = {"datasets.0": {"name": "text-csv", "train": "a.csv", "test": "a.csv"}, "features": {"name": "tfidf"}}
+    with pytest.raises(ValueError, match="inputs must be images"):
+        study.run("digits", tmp_path / "out", changes=SMALL | texts | {"augment": {"name": "crop"}})
+    assert not (tmp_path / "out").exists()
+
+
 def test_several_data_sets_are_told_apart_and_each_chooses_its_learning_rate(tmp_path, monkeypatch):
     (tmp_path / "a").mkdir()
     for name, word in (("a-b.csv", "fine"), ("a/b.csv", "good fine nice")):  # of which figures' names make the same

@@ -115,7 +115,7 @@ def _read_table(path: Path, columns: Columns, *, labelled: bool, few: bool) -> O
         root = path.parent if columns.root is None else columns.root
         inputs, ids, _ = images_named(path, _texts(path, table, columns.image), root=root)
     else:
-        inputs = _features(path, table, leave_out={columns.label, columns.id, *columns.ignore})
+        inputs = _features(path, table, leave_out={columns.label, columns.id, *columns.ignore}, every=labelled)
     if columns.id is not None:
         ids = tuple(_texts(path, table, columns.id))
     return OwnData(kind, inputs, labels, ids)
@@ -156,13 +156,20 @@ def _texts(path: Path, table: pa.Table, column: str) -> list[str]:
         raise ValueError(f"{path} must have text in UTF-8 as {column}, got {values.type}") from None
 
 
-def _features(path: Path, table: pa.Table, *, leave_out: set[str | None]) -> pa.Table:
-    names = [name for name in table.column_names if not name.startswith(_PANDAS_ROWS) and name not in leave_out]
+def _features(path: Path, table: pa.Table, *, leave_out: set[str | None], every: bool) -> pa.Table:
+    """The columns that are inputs; of two of one name, what there is to do depends on whether ``every`` one is used."""
+    places = [
+        place
+        for place, name in enumerate(table.column_names)
+        if not name.startswith(_PANDAS_ROWS) and name not in leave_out
+    ]
+    names = [table.column_names[place] for place in places]
     if not names:
         raise ValueError(f"{path} must have a column of features, got only {', '.join(table.column_names)}")
-    for name in names:
+    for name in names if every else ():
         check_column(path, name, names)
-    table = pa.table({name: table.column(name) for name in names})  # without what the file says beside its columns
+    # Without what the file says beside its columns.
+    table = pa.Table.from_arrays([table.column(place) for place in places], names=names)
     try:
         table.validate(full=True)
     except pa.ArrowException as error:

@@ -49,7 +49,8 @@ def rewrite_own(place: OwnLabels, target: Path, labels: Mapping[int, str]) -> No
     """Copy the data to ``target`` with other labels in some rows, which are named by their index, from 0.
 
     A table is copied by :func:`rewrite_labels`. Of an ``.npz`` all other arrays stay as they are, and labels keep their
-    type, but for the length of texts. Images of a folder are copied into the subfolders of their labels. ``target`` is
+    type, but for the length of texts. Images of a folder are copied into the subfolders of their labels; one whose name
+    is taken there, as where each class counts from 0, into a subfolder of that named by its old label. ``target`` is
     replaced; it is whole or absent.
 
     Raises:
@@ -136,14 +137,17 @@ def _rewrite_folder(folder: Path, target: Path, labels: Mapping[int, str]) -> No
     for label in set(labels.values()):
         _registry.check_name(f"subfolder of {folder}", label, set(given))
     names = [name.partition("/")[2] for name in images.ids]
-    sources: dict[str, int] = {}
-    for row, name in enumerate(names):
-        place = f"{labels.get(row, given[row])}/{name}"
+    moved = {row: label for row, label in labels.items() if label != given[row]}
+    sources = {name: row for row, name in enumerate(images.ids) if row not in moved}
+    for row, label in moved.items():
+        place = f"{label}/{names[row]}"
+        if place in sources:  # as where each class numbers its images from 0
+            place = f"{label}/{given[row]}/{names[row]}"
         if place in sources:
             both = f"{images.ids[sources[place]]} and {images.ids[row]}"
             raise ValueError(f"{folder} must have different names for images of one class, got {both} for {place}")
         sources[place] = row
-    _check_replaceable(target, set(names))
+    _check_replaceable(target, set(names) | set(images.ids))
 
     beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:

@@ -39,8 +39,8 @@ def check_parts(config: RunConfig, data: Dataset) -> None:
     is_text = isinstance(sample.inputs, Texts)
     optimizer = build_optimizer(config, (nn.Linear(1, 1) if is_text else build_model(config, problem)).parameters())
     schedule_for(config, problem, optimizer)
-    if config.augment:
-        build_augment(config.augment.name, **config.augment.settings)
+    if config.augment and (augment := build_augment(config.augment.name, **config.augment.settings)):
+        augment(torch.zeros(1, 1) if is_text else sample.inputs, torch.Generator())
     objective = build_objective(config, problem, torch.eye(len(data.class_names)))
     check_warmup(objective, config.epochs)
     objective(torch.zeros(1, len(data.class_names)), sample.labels, few)

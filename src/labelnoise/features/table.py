@@ -16,6 +16,7 @@ _arrow: Any = pyarrow.compute  # makes its functions at import, where no type ch
 _MOST_CATEGORIES = 1000
 _LEAST_NUMBERED = 50  # of as many numbers from a range twice as wide some are equal but once in 300,000 tables
 _MOST_DEVIATIONS = 10
+_TRUTH = {"true": 1.0, "false": 0.0}
 _TICKS_A_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
@@ -73,6 +74,8 @@ class _Categorical(NamedTuple):
 
     def transform(self, table: pa.Table, name: str) -> np.ndarray:
         texts = _texts(table, name)
+        if set(self.categories) == set(_TRUTH):  # which another program writes as 1 and 0
+            texts = _arrow.replace_substring_regex(_arrow.replace_substring_regex(texts, "^1$", "true"), "^0$", "false")
         missing = texts.is_null().to_numpy()
         known = _arrow.index_in(texts, value_set=pa.array(self.categories, pa.large_string())).fill_null(-1).to_numpy()
         columns = [
@@ -97,6 +100,7 @@ class TableFeatures:
     categories that two training rows or more have, one for the rare ones and later for unseen ones, and one for
     what is missing or blank; the last two only if training rows need them, else such rows are 0 throughout.
     Categories are compared as text, however a program writes them: 1 and 1.0 are the same, and so are true and True.
+    Truth values may also come as 1 and 0, and those as truth values.
 
     Dropped are columns with one value or none, of other types, texts with more than 1000 values, or with more than
     half as many values as rows, and whole numbers that number the rows: 50 or more, none twice, of a range less than
@@ -120,7 +124,7 @@ class TableFeatures:
     Raises:
         ValueError: a column that is named twice, not there or of a type that cannot be what is asked; every column
             dropped; a table to transform that lacks a column, has dates where training had numbers or the reverse, or
-            nothing but what is written otherwise, as 1,5, where it had numbers.
+            nothing but what is written otherwise, as 1,5, or as yes and no, where it had numbers.
     """
 
     def __init__(self, *, numeric: Sequence[str] = (), categorical: Sequence[str] = ()) -> None:
@@ -217,9 +221,11 @@ def _numbers(table: pa.Table, name: str, wanted: str = "numbers") -> np.ndarray:
         texts = _texts(table, name)
         values = np.array([_number(text) for text in texts.to_pylist()], dtype=np.float64)
         values[~np.isfinite(values)] = np.nan
-        others = texts.drop_null()
-        # Not one of them a number, though there are digits, as in 1,5 or $3: to take the mean for all would be silent.
-        if np.isnan(values).all() and len(others) and _arrow.any(_arrow.match_substring_regex(others, r"\d")).as_py():
+        others = texts.drop_null().unique()
+        # Not one of them a number, but digits as in 1,5 or $3, or several words as yes and no, where a single one may
+        # mean that nothing is known: to take the mean for all would be silent.
+        has_digits = _arrow.any(_arrow.match_substring_regex(others, r"\d")).as_py()
+        if np.isnan(values).all() and (has_digits or len(others) > 1):
             raise ValueError(f"column {name} must hold {wanted}, got {others[0].as_py()[:100]!r}")
         return values
     ticks = 1
@@ -237,7 +243,7 @@ def _numbers(table: pa.Table, name: str, wanted: str = "numbers") -> np.ndarray:
 
 def _number(text: str | None) -> float:
     try:
-        return float(text or "nan")
+        return _TRUTH[text] if text in _TRUTH else float(text or "nan")
     except ValueError:
         return float("nan")
 

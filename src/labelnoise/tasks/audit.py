@@ -65,13 +65,25 @@ def audit_files(
 
 
 def _check_free(out: Path, source: Mapping[str, Any]) -> None:
-    """Raise a ``ValueError`` where the folder holds a fit, or decisions: not reviewed yet, or on other labels."""
+    """Raise a ``ValueError`` where the folder holds a fit, something else under the names of an audit, or decisions:
+    not reviewed yet, or on other labels.
+    """
     if FitFolder(out).is_begun:
         raise ValueError(f"out must not be the folder of a fit, got {out}")
+    taken = next((name for name in (LABELS, SUMMARY, SOURCE) if (out / name).exists()), None)
+    if taken and not _is_source(out / SOURCE):
+        raise ValueError(f"out must hold nothing but an earlier audit, got another {taken} in {out}")
     check_undecided(out)
     for reviewed in (out / DECISIONS, out / SAMPLE):
         if reviewed.exists() and read_json(out / SOURCE).get("sha256") != source["sha256"]:
             raise ValueError(f"{reviewed} is of other labels; move it away, or give another folder")
+
+
+def _is_source(path: Path) -> bool:
+    try:
+        return "sha256" in read_json(path)
+    except ValueError:
+        return False
 
 
 def _load(name: str, path: Path) -> np.ndarray:

@@ -9,7 +9,7 @@ from labelnoise.reports.gallery import suspects
 from labelnoise.reports.references import bibtex
 from labelnoise.reports.sections import Findings, Section, learning_rates, machines, versions
 from labelnoise.reports.tables import loss_names
-from labelnoise.runs import Part, short_names
+from labelnoise.runs import Part, Run, short_names
 
 _GALLERY = 40
 
@@ -17,7 +17,7 @@ _GALLERY = 40
 def study_page(findings: Findings, sections: Sequence[Section], data_of: Callable[[Part], Dataset]) -> str:
     """The report, with pictures or texts from the data set that ``data_of`` loads."""
     runs = findings.runs
-    favourites = sorted(reversed(runs), key=lambda run: run.config.loss.name != "gce")
+    favourites = sorted(reversed(runs), key=lambda run: _rank(run, runs[-1]))
     galleries = ((run, suspects(run, data_of(run.config.dataset), count=_GALLERY)) for run in favourites)
     gallery, shown = next((pair for pair in galleries if pair[1]), (runs[-1], []))
     return render(
@@ -40,3 +40,9 @@ def study_page(findings: Findings, sections: Sequence[Section], data_of: Callabl
         suspects=shown,
         really_wrong=sum(suspect.given != suspect.true for suspect in shown),
     )
+
+
+def _rank(run: Run, last: Run) -> tuple[bool, bool, float]:
+    """Lower is nearer to what the gallery is to show: of the last problem the Lq that noisy validation likes best."""
+    elsewhere = (run.config.problem, run.config.rate) != (last.config.problem, last.config.rate)
+    return run.config.loss.name != "gce", elsewhere, -run.metrics["validation_accuracy_best"]

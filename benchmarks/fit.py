@@ -147,7 +147,9 @@ def one(make: Callable[..., tuple[dict[str, Any], np.ndarray]], seed: int, budge
             "precision": hits / flagged.sum(),
             "recall": hits / wrong.sum(),
         }
-    return {name: float(value) for name, value in scores.items()}
+    scores = {name: float(value) for name, value in scores.items()}
+    print(f"        {json.dumps({name: round(value, 3) for name, value in scores.items()})}", flush=True)
+    return scores
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import pyarrow.json
 
 from labelnoise import _files
 from labelnoise.datasets._table_csv import check_csv, csv_cell, csv_cells
-from labelnoise.datasets._table_jsonl import json_cells, json_line, json_texts
+from labelnoise.datasets._table_jsonl import json_cells, json_line, json_texts, one_kind_a_column
 from labelnoise.datasets._table_parquet import parquet_labels, parquet_table, rewrite_parquet
 from labelnoise.datasets._table_parts import Cell, read_utf8, spliced
 
@@ -33,7 +33,8 @@ def read_table(path: Path, *, texts: Collection[str] = ()) -> pa.Table:
     """All columns of a file, their types as pyarrow infers them; row i is the one :func:`read_labels` calls i.
 
     The columns ``texts`` of CSV and JSON Lines are read as they are written, and no column of CSV becomes truth values:
-    what ``True``, ``012`` or ``2020-01-01`` is must not depend on the other rows.
+    what ``True``, ``012`` or ``2020-01-01`` is must not depend on the other rows. A column of JSON Lines that has both
+    numbers and texts, or other kinds side by side, is text.
 
     Raises:
         ValueError: another suffix, or a file that is missing, empty, damaged or not UTF-8.
@@ -63,8 +64,11 @@ def read_csv(path: Path, *, texts: Collection[str]) -> pa.Table:
 def _read_jsonl(path: Path, *, texts: Collection[str]) -> pa.Table:
     data = read_utf8(path)
     options = pyarrow.json.ReadOptions(use_threads=False, block_size=_block(data))
-    with _reading(path):
+    try:
         table = pyarrow.json.read_json(pa.BufferReader(data), read_options=options)
+    except pa.ArrowException:  # also where a column has values of several kinds
+        with _reading(path):
+            table = pyarrow.json.read_json(pa.BufferReader(one_kind_a_column(path, data)), read_options=options)
     for name, cells in json_texts(path, data, [name for name in texts if name in table.column_names]).items():
         table = table.set_column(table.column_names.index(name), name, pa.array(cells, pa.string()))
     return table

@@ -61,6 +61,32 @@ def json_texts(path: Path, data: bytes, columns: Collection[str]) -> dict[str, l
     return texts
 
 
+def one_kind_a_column(path: Path, data: bytes) -> bytes:
+    """The lines once more, as text whatever stands in a column that has values of several kinds.
+
+    Raises:
+        ValueError: a line that is no JSON object.
+
+    >>> one_kind_a_column(Path("data.jsonl"), b'{"x": 1, "y": 2}\\n{"x": "one", "y": 2.5}')
+    b'{"x": "1", "y": 2}\\n{"x": "one", "y": 2.5}'
+    """
+    records: list[dict[str, Any]] = [json.loads(line) for _, line, _ in _records(path, data)]
+    kinds: dict[str, set[type]] = {}
+    for record in records:
+        for name, value in record.items():
+            kinds.setdefault(name, set()).update(
+                [] if value is None else [float if type(value) is int else type(value)]
+            )
+    mixed = {name for name, seen in kinds.items() if len(seen) > 1}
+    for record in records:
+        record |= {
+            name: json.dumps(record[name])
+            for name in mixed & record.keys()
+            if record[name] is not None and not isinstance(record[name], str)
+        }
+    return "\n".join(map(json.dumps, records)).encode()
+
+
 def json_line(line: bytes, column: str, label: str, *, ascii_only: bool) -> bytes:
     r"""``line`` with another label; a number or a truth value stays one where the new label is one too.
 

@@ -157,7 +157,7 @@ def _texts(path: Path, table: pa.Table, column: str) -> list[str]:
 
 
 def _features(path: Path, table: pa.Table, *, leave_out: set[str | None], every: bool) -> pa.Table:
-    """The columns that are inputs; of two of one name, what there is to do depends on whether ``every`` one is used."""
+    """The columns that are inputs; two of one name are refused where ``every`` one is learned of."""
     places = [
         place
         for place, name in enumerate(table.column_names)

@@ -68,7 +68,14 @@ def test_a_history_of_another_run_is_seen(out):
     assert not reproduce.check(out).passed
 
 
-@pytest.mark.parametrize("edit", [elsewhere, lambda run: run["environment"].update(accelerator="NVIDIA H100")])
+@pytest.mark.parametrize(
+    "edit",
+    [
+        elsewhere,
+        lambda run: run["environment"].update(accelerator="NVIDIA H100"),
+        lambda run: run["environment"].pop("instructions"),  # as in records of before they were told
+    ],
+)
 def test_elsewhere_two_standard_errors_are_allowed(edit, out):
     change(out, edit)
     found = reproduce.check(out)

@@ -21,6 +21,7 @@ def environment() -> dict[str, str | int | None]:
         "python": platform.python_version(),
         "system": platform.system(),
         "processor": _processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),  # processors of one name differ in them
         "cores": os.cpu_count(),
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }

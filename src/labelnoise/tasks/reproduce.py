@@ -13,7 +13,8 @@ from labelnoise.runs import Run, RunFolder, environment
 from labelnoise.tasks import study
 from labelnoise.training import working_for
 
-_MACHINE = ("processor", "system", "python", "torch", "numpy", "scikit-learn")  # what the bits of a result depend on
+# What the bits of a result depend on.
+_MACHINE = ("processor", "instructions", "system", "python", "torch", "numpy", "scikit-learn")
 
 
 class Check(NamedTuple):
@@ -32,9 +33,9 @@ def check(out: Path | str) -> Check:
     """Do one run of the recorded study in ``out`` again, drawn at random, and compare.
 
     On the machine type of the record, with its versions, history and metrics must agree to the bit. Elsewhere, and
-    where the record is an accelerator's, the last epoch's test accuracy must lie within two standard errors of the
-    recorded seeds' mean: of a new seed's deviation from the mean of n, s sqrt(1 + 1/n); of one recorded seed there is
-    only the test set's, sqrt(p (1 - p) / tests).
+    where the record is an accelerator's or does not say which vector instructions its processor had, the last epoch's
+    test accuracy must lie within two standard errors of the recorded seeds' mean: of a new seed's deviation from the
+    mean of n, s sqrt(1 + 1/n); of one recorded seed there is only the test set's, sqrt(p (1 - p) / tests).
 
     Raises:
         ValueError: no study in ``out``, or none of its runs finished.
@@ -47,7 +48,7 @@ def check(out: Path | str) -> Check:
     with tempfile.TemporaryDirectory() as scratch, working_for(os.getpid()):
         execute(run.config, Path(scratch))
         again = RunFolder(Path(scratch), run.config).read()
-    recorded_here = all(run.environment[name] == environment()[name] for name in _MACHINE)
+    recorded_here = all(run.environment.get(name) == environment()[name] for name in _MACHINE)
     if recorded_here and not run.environment.get("accelerator"):  # done again it was on the processor
         same = repr((run.metrics, run.history, run.belief)) == repr((again.metrics, again.history, again.belief))
         return Check(run, again, True, 0.0, same)  # repr, for NaN is not equal to itself

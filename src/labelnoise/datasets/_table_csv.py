@@ -10,7 +10,6 @@ from labelnoise.datasets._table_parts import BOM, Cell, check_column, line_numbe
 _CELL = rb'(?>"[^"]*+(?:""[^"]*+)*+"[^,\r\n]*+|(?!")[^,\r\n]*+)'
 _ROW_END = rb"(?:[\r\n]++|\Z)"  # with the empty lines after it, which are no rows
 _NEXT_CELL = re.compile(rb"(%b)(,?)" % _CELL)
-_WHOLE_CELL = re.compile(_CELL)
 _ALL_BUT_THE_LAST = re.compile(rb"(?:%b[,\r\n])*+" % _CELL)
 _HEADER = re.compile(rb"\s*+((?:%b,)*+%b)" % (_CELL, _CELL))
 _IN_QUOTES = re.compile(rb'"[^"]*"')
@@ -24,7 +23,7 @@ def check_csv(path: Path, data: bytes) -> None:
     """
     text = data.removeprefix(BOM)
     last = _ALL_BUT_THE_LAST.sub(b"", text, count=1)
-    if not _WHOLE_CELL.fullmatch(last):
+    if not _NEXT_CELL.fullmatch(last):
         line = line_number(text, len(text) - len(last))
         raise ValueError(f"{path} has a quote in line {line} that is never closed")
     header = next(_HEADER.finditer(text))[1].rstrip()
